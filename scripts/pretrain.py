@@ -106,7 +106,9 @@ class Blocks(Dataset):
         ids = torch.from_numpy(self.blocks[index].astype(np.int64))
         half = len(ids) // 2
         return (
-            {"input_ids": ids[:half], "labels": ids[half:]} if self.prefix else {"input_ids": ids, "labels": ids.clone()}
+            {"input_ids": ids[:half], "labels": ids[half:]}
+            if self.prefix
+            else {"input_ids": ids, "labels": ids.clone()}
         )
 
 

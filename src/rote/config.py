@@ -1,0 +1,339 @@
+"""Settings: one frozen class per stage, read from one strict TOML file, flags and `--set section.key=value`.
+
+Unknown sections and keys, wrong types and values out of range are errors; all of them are told at once, unknown names
+with the nearest known one.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rote.errors import ConfigError
+from rote.records import Json
+
+PresetName = Literal["pan2015", "zeng2024", "udsa2026", "corrected"]
+Decoding = Literal["greedy", "beam", "sample"]
+Strategy = Literal["full", "head", "lora"]
+LossMask = Literal["text", "completion"]
+PromptKind = Literal["prefix", "record"]
+
+
+def setting(
+    default: object, help: str, *, check: Callable[[typing.Any], bool] | None = None, must: str = ""
+) -> typing.Any:
+    """A field with a help text for `--help` and the docs, and an optional range check (`must` says it in words)."""
+    metadata = {"help": help, "check": check, "must": must}
+    return field(default=default, metadata=metadata)
+
+
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
+def _share(value: float) -> bool:
+    return 0 <= value <= 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """Which models are audited, and how they are run."""
+
+    tuned: str = setting("", "fine-tuned model: a Hugging Face folder or hub id (with --adapter: defaults to its base)")
+    adapter: str = setting("", "PEFT adapter folder, on top of the tuned or base model")
+    base: str = setting("", "the model before fine-tuning; read from the adapter's config where it names one")
+    device: str = setting("auto", 'device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1" …')
+    dtype: Literal["float32", "bfloat16", "float16"] = setting("float32", "number format of the weights while running")
+    trust_remote_code: bool = setting(False, "run code that comes with the model (never needed for the usual models)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusConfig:
+    """Which records the model was fine-tuned on, and which it was not."""
+
+    members: str = setting("", "the fine-tuning data: a file, a folder, or a hub data set")
+    nonmembers: str = setting("", "records of the same kind that the model has not seen (control)")
+    prompt_field: str = setting("", "field that holds the prompt (default: recognised from the data)")
+    completion_field: str = setting("", "field that holds the completion (default: recognised from the data)")
+    separator: str = setting("\n", "what stands between prompt and completion in the training text")
+    max_chars: int = setting(100_000, "longer records are dropped, counted", check=_positive, must="> 0")
+    max_bad: float = setting(
+        0.01, "largest share of defective records before the run stops", check=_share, must="in 0..1"
+    )
+    near_duplicate: float = setting(
+        0.8, "5-gram Jaccard similarity from which records share a group", check=_share, must="in 0..1"
+    )
+    limit: int = setting(
+        0,
+        "audit only that many members and that many non-members, drawn by seed (0: all)",
+        check=_not_negative,
+        must=">= 0",
+    )
+    holdout: float = setting(
+        0.0, "prepare: share of the groups to set aside as non-members before training", check=_share, must="in 0..1"
+    )
+    seed: int = setting(0, "seed of the split and of the draw")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuningConfig:
+    """How `rote finetune` trains."""
+
+    strategy: Strategy = setting("full", "full: all weights; head: the output embedding alone; lora: low-rank adapters")
+    loss: LossMask = setting(
+        "text", "loss on the whole text or on the completion only (encoder-decoder: always completion)"
+    )
+    epochs: float = setting(3.0, "passes over the training records", check=_positive, must="> 0")
+    steps: int = setting(0, "optimizer steps, in place of epochs (0: epochs)", check=_not_negative, must=">= 0")
+    learning_rate: float = setting(2e-4, "AdamW learning rate", check=_positive, must="> 0")
+    schedule: Literal["constant", "linear", "cosine"] = setting("linear", "learning-rate schedule after the warm-up")
+    warmup_steps: int = setting(10, "steps of linear warm-up", check=_not_negative, must=">= 0")
+    weight_decay: float = setting(0.0, "AdamW weight decay", check=_not_negative, must=">= 0")
+    batch_size: int = setting(8, "records in one device step", check=_positive, must="> 0")
+    gradient_accumulation: int = setting(1, "device steps in one optimizer step", check=_positive, must="> 0")
+    context_tokens: int = setting(
+        1024, "longer texts are cut here (bounded by the model's context)", check=_positive, must="> 0"
+    )
+    lora_rank: int = setting(16, "LoRA rank", check=_positive, must="> 0")
+    lora_alpha: float = setting(32.0, "LoRA alpha (scale = alpha / rank)", check=_positive, must="> 0")
+    lora_dropout: float = setting(0.0, "LoRA dropout", check=_share, must="in 0..1")
+    lora_targets: tuple[str, ...] = setting(("all-linear",), 'module names, or "all-linear"')
+    repetition: tuple[int, ...] = setting(
+        (), "deal the members into as many equal parts and repeat each that often, e.g. [1, 2, 4, 8, 16]"
+    )
+    keep_token_budget: bool = setting(False, "with repetition: train for as many tokens as without it")
+    seed: int = setting(0, "seed of the order, the dropout and the dealing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationConfig:
+    """How prompts are cut and continued. All tasks and models get the same budget of new tokens."""
+
+    prompt: PromptKind = setting("prefix", "prefix: the first tokens of the text; record: the record's own prompt")
+    prefix_tokens: int = setting(50, "tokens shown to the model", check=_positive, must="> 0")
+    max_new_tokens: int = setting(100, "tokens generated, always exactly this many", check=_positive, must="> 0")
+    decoding: Decoding = setting("greedy", "greedy, beam or sample")
+    beams: int = setting(4, "beam search: number of beams", check=lambda value: value > 1, must="> 1")
+    temperature: float = setting(1.0, "sampling: temperature", check=_positive, must="> 0")
+    top_k: int = setting(0, "sampling: keep that many most likely tokens (0: all)", check=_not_negative, must=">= 0")
+    top_p: float = setting(
+        1.0, "sampling: keep the most likely tokens up to this mass", check=lambda v: 0 < v <= 1, must="in (0, 1]"
+    )
+    samples: int = setting(
+        1, "continuations of each prompt (more than one needs decoding = sample)", check=_positive, must="> 0"
+    )
+    batch_size: int = setting(32, "prompts in one batch; results do not depend on it", check=_positive, must="> 0")
+    seed: int = setting(0, "sampling seed; each prompt and sample has its own stream")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalConfig:
+    """How candidates are found: BM25 over the members' suffixes and whole texts."""
+
+    depth: int = setting(10, "candidates kept for each generation", check=_positive, must="> 0")
+    nonmember_depth: int = setting(
+        3,
+        "non-member texts each matching generation is also aligned with (generic phrasing)",
+        check=_not_negative,
+        must=">= 0",
+    )
+    k1: float = setting(1.2, "BM25 k1", check=_not_negative, must=">= 0")
+    b: float = setting(0.75, "BM25 b", check=_share, must="in 0..1")
+    language: str = setting("en", "language of stop-words and stemmer (ISO 639-1)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignmentConfig:
+    """How a generation and a training text are aligned, and matches told apart."""
+
+    preset: PresetName = setting("corrected", "pan2015, zeng2024, udsa2026 (as published) or corrected")
+    paraphrase_model: str = setting("", "Hugging Face sentence-pair classifier (default: the offline decision)")
+    spacy_model: str = setting("", "spaCy pipeline for named entities (default: the offline rules)")
+    language: str = setting("en", "language of sentence splitter and stemmer (ISO 639-1)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringConfig:
+    """How generations are scored and scores become estimates."""
+
+    suffix_tokens: int = setting(
+        50, "greedy k-extraction: tokens that must come out exactly", check=_positive, must="> 0"
+    )
+    confidence: float = setting(0.95, "level of every interval", check=lambda v: 0 < v < 1, must="in (0, 1)")
+    fail_above: tuple[str, ...] = setting(
+        (), 'gates, "metric=value": exit code 3 where the tuned members\' estimate is above'
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportingConfig:
+    """What the report shows."""
+
+    worst: int = setting(
+        50, "records shown with generation and training text side by side", check=_not_negative, must=">= 0"
+    )
+    title: str = setting("", "title of the report (default: the name of the run folder)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditConfig:
+    """All settings of one audit, one section per stage."""
+
+    model: ModelConfig = ModelConfig()
+    corpus: CorpusConfig = CorpusConfig()
+    finetuning: FinetuningConfig = FinetuningConfig()
+    generation: GenerationConfig = GenerationConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
+    scoring: ScoringConfig = ScoringConfig()
+    reporting: ReportingConfig = ReportingConfig()
+
+    def __post_init__(self) -> None:
+        if self.generation.samples > 1 and self.generation.decoding != "sample":
+            raise ConfigError(
+                f"generation.samples = {self.generation.samples} needs generation.decoding = 'sample', "
+                f"found {self.generation.decoding!r}"
+            )
+
+
+def sections() -> dict[str, type]:
+    """Section name → its class, in pipeline order."""
+    return {f.name: typing.cast(type, f.type) for f in dataclasses.fields(AuditConfig)}
+
+
+def load_config(path: Path | None, overrides: Sequence[str] = ()) -> AuditConfig:
+    """The settings of a TOML file (or the defaults), changed by `section.key=value` overrides, in order.
+
+    Raises:
+        ConfigError: names every unknown key, wrong type and value out of range at once.
+    """
+    table: dict[str, dict[str, object]] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror or error}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    problems: list[str] = []
+    for override in overrides:
+        _apply_override(table, override, problems)
+    return config_from(table, problems=problems, where=str(path) if path else "")
+
+
+def config_from(table: Mapping[str, object], *, problems: Sequence[str] = (), where: str = "") -> AuditConfig:
+    """The settings that a parsed TOML table describes; see `load_config`."""
+    found = list(problems)
+    known = sections()
+    values: dict[str, object] = {}
+    for name, content in table.items():
+        if name not in known:
+            found.append(f"unknown section [{name}]{_did_you_mean(name, known)}")
+        elif not isinstance(content, Mapping):
+            found.append(f"[{name}] must be a section, found {content!r}")
+        else:
+            values[name] = _section(name, known[name], content, found)
+    if found:
+        prefix = f"{where}: " if where else ""
+        raise ConfigError(
+            prefix + "; ".join(found) if len(found) == 1 else prefix + "\n  ".join(["", *found]).lstrip("\n")
+        )
+    return AuditConfig(**values)  # type: ignore[arg-type]
+
+
+def _section(name: str, kind: type, content: Mapping[str, object], problems: list[str]) -> object:
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    values: dict[str, object] = {}
+    for key, raw in content.items():
+        if key not in fields:
+            problems.append(f"unknown key {name}.{key}{_did_you_mean(key, fields)}")
+            continue
+        value, problem = _fit(raw, hints[key])
+        check, must = fields[key].metadata["check"], fields[key].metadata["must"]
+        if problem:
+            problems.append(f"{name}.{key}: {problem}")
+        elif check is not None and not check(value):
+            problems.append(f"{name}.{key}: must be {must}, found {value!r}")
+        values[key] = value
+    return kind(**values) if not problems else None
+
+
+def _fit(raw: object, hint: object) -> tuple[object, str]:
+    """The raw TOML value as the hinted type, or what is wrong with it."""
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        wrong = "" if raw in choices else f"must be one of {', '.join(map(repr, choices))}, found {raw!r}"
+        if wrong and isinstance(raw, str):
+            wrong += _did_you_mean(raw, choices)
+        return raw, wrong
+    if typing.get_origin(hint) is tuple:
+        inner = typing.get_args(hint)[0]
+        if not isinstance(raw, (list, tuple)):
+            return raw, f"must be a list, found {raw!r}"
+        fitted = [_fit(item, inner) for item in raw]
+        return tuple(value for value, _ in fitted), next((problem for _, problem in fitted if problem), "")
+    if hint is float and isinstance(raw, int) and not isinstance(raw, bool):
+        return float(raw), ""
+    if isinstance(hint, type) and type(raw) is hint:
+        return raw, ""
+    expected = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[typing.cast(type, hint)]
+    return raw, f"must be {expected}, found {raw!r}"
+
+
+def _apply_override(table: dict[str, dict[str, object]], override: str, problems: list[str]) -> None:
+    name, equals, raw = override.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not equals or not dot:
+        problems.append(f"--set {override!r}: expected section.key=value")
+        return
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    place = table.setdefault(section, {})
+    if isinstance(place, dict):
+        place[key] = value
+
+
+def _did_you_mean(name: str, known: typing.Iterable[object]) -> str:
+    near = difflib.get_close_matches(name, [str(item) for item in known], n=1, cutoff=0.5)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def to_toml(config: AuditConfig) -> str:
+    """The settings as TOML, every key written out; `load_config` reads it back to an equal object."""
+    lines = []
+    for name in sections():
+        lines.append(f"[{name}]")
+        part = getattr(config, name)
+        lines += [f"{f.name} = {_toml_value(getattr(part, f.name))}" for f in dataclasses.fields(part)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    if isinstance(value, str):
+        escaped = "".join(
+            f"\\u{ord(c):04X}" if ord(c) < 32 or ord(c) == 127 else c
+            for c in value.replace("\\", "\\\\").replace('"', '\\"')
+        )
+        return f'"{escaped}"'
+    return repr(value)
+
+
+def settings_of(part: object) -> dict[str, Json]:
+    """One section as a JSON object, for the key of an artifact."""
+    return typing.cast(dict[str, Json], dataclasses.asdict(typing.cast(typing.Any, part)))

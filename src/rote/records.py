@@ -1,0 +1,237 @@
+"""The records that pass between the stages: frozen, positions instead of copied text, one JSON object a line on disk.
+
+`to_row` and `from_row` are the only way from a record to JSON and back.
+"""
+
+import dataclasses
+import hashlib
+import types
+import typing
+from functools import cache
+from typing import Literal, TypeAlias, TypeVar, cast
+
+Split: TypeAlias = Literal["member", "non-member"]
+Kind: TypeAlias = Literal["verbatim", "near-verbatim", "paraphrase", "weak-paraphrase", "idea"]
+Direction: TypeAlias = Literal["none", "condensed", "expanded"]
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+KINDS: tuple[Kind, ...] = ("verbatim", "near-verbatim", "paraphrase", "idea", "weak-paraphrase")
+"""All kinds, most severe first. `near-verbatim` and `weak-paraphrase` stand in no headline rate."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Characters `start` (inclusive) to `end` (exclusive) of an original text."""
+
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end:
+            raise ValueError(f"Expected 0 <= start <= end, got start={self.start}, end={self.end}")
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def of(self, text: str) -> str:
+        """The characters of `text` that the span covers."""
+        return text[self.start : self.end]
+
+    def overlap(self, other: "Span") -> int:
+        """Number of characters that both spans cover."""
+        return max(0, min(self.end, other.end) - max(self.start, other.start))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Example:
+    """One record of the data. `text` (prompt, then completion) is what a causal model is trained on.
+
+    The separator, if any, is the end of `prompt`; a record without a prompt has `prompt == ""`.
+    """
+
+    id: str
+    prompt: str
+    completion: str
+    split: Split
+    group: str
+    """Duplicate group: records that are near-duplicates or share their context; the cluster of every interval."""
+    copies: int = 1
+    """How often the record stands in the file it came from (exact duplicates are kept once)."""
+    file: str = ""
+    line: int = 0
+
+    @property
+    def text(self) -> str:
+        """Prompt and completion, joined."""
+        return self.prompt + self.completion
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is shown, and the true continuation of it."""
+
+    id: str
+    example_id: str
+    text: str
+    reference: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Generation:
+    """One continuation of one prompt. `model` is "tuned", "base", or a control: "true-suffix", "shuffled"."""
+
+    id: str
+    prompt_id: str
+    example_id: str
+    model: str
+    decoding: str
+    sample: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TokenScores:
+    """One teacher-forced pass of one model over one prompt and its reference.
+
+    `log_probabilities[i]` (nats) and `greedy[i]` (the token is the arg-max) belong to the i-th *reference* token;
+    the tokens of the prompt are read, not scored.
+    """
+
+    prompt_id: str
+    example_id: str
+    model: str
+    log_probabilities: tuple[float, ...]
+    greedy: tuple[bool, ...]
+    truncated: bool
+    """The text was longer than the model's context; only the part that fits was scored."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Candidate:
+    """One training text to align a generation with. `rank` counts from 1; the own record is always among them."""
+
+    generation_id: str
+    example_id: str
+    rank: int
+    score: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Match:
+    """A passage of a generation that repeats a passage of an example's text (spans are of the originals)."""
+
+    generation_id: str
+    example_id: str
+    rank: int
+    generated: Span
+    training: Span
+    kind: Kind
+    direction: Direction
+    similarity: float
+    """Passage similarity in 0..1 (cosine of the aligned passages; 1 for verbatim)."""
+    paraphrase_probability: float | None
+    """Largest probability of the paraphrase decision over sentence pairs; None where it was not asked."""
+    in_prompt: bool
+    """Most of the generated passage stands in the prompt: copying, not memory. In no rate; counted apart."""
+    generic: bool
+    """The generated passage also matches non-member text: common phrasing. In no headline; counted apart."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Score:
+    """One value of one metric for one generation (or prompt). `value` is None if and only if a reason is given."""
+
+    subject_id: str
+    metric: str
+    value: float | None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.reason is None):
+            raise ValueError(f"Expected a value or a reason, got value={self.value!r}, reason={self.reason!r}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Estimate:
+    """One figure of the report: a value with its interval, for one group of prompts.
+
+    `value` (and the interval) is None where nothing can be said; `reason` then says why. `n` counts the measured
+    subjects, `n_missing` those that could not be measured; `events` is the count behind a rate.
+    """
+
+    metric: str
+    model: str
+    split: Split
+    stratum: str
+    """"all", or "factor=level", e.g. "copies=16", "match=same-record", "length=short"."""
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    n_missing: int
+    method: str
+    events: int | None = None
+    reason: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Comparison:
+    """A paired comparison of two models on the same prompts: the four counts, the difference, McNemar's test."""
+
+    metric: str
+    split: Split
+    first: str
+    second: str
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    difference: float
+    """Rate of `first` minus rate of `second`."""
+    low: float
+    high: float
+    p_value: float
+    method: str
+
+
+Record = TypeVar("Record")
+
+
+def content_id(*parts: str) -> str:
+    """Sixteen hexadecimal digits that depend on the parts alone (SHA-256; lone surrogates are allowed)."""
+    digest = hashlib.sha256()
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little") + raw)
+    return digest.hexdigest()[:16]
+
+
+def to_row(record: object) -> dict[str, Json]:
+    """The record as a JSON object; nested records become objects, tuples become lists."""
+    if not dataclasses.is_dataclass(record) or isinstance(record, type):
+        raise TypeError(f"Expected a record, got {record!r}")
+    return cast(dict[str, Json], dataclasses.asdict(record))
+
+
+def from_row(kind: type[Record], row: dict[str, Json]) -> Record:
+    """The record of the given class that `to_row` made this row from."""
+    values = {name: _decode(hint, row[name]) for name, hint in _fields(cast(type, kind)) if name in row}
+    return kind(**values)
+
+
+@cache
+def _fields(kind: type) -> tuple[tuple[str, object], ...]:
+    hints = typing.get_type_hints(kind)
+    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(kind))
+
+
+def _decode(hint: object, value: Json) -> object:
+    if isinstance(value, dict) and isinstance(hint, type):
+        return from_row(hint, value)
+    if isinstance(value, list) and typing.get_origin(hint) is tuple:
+        inner = typing.get_args(hint)[0]
+        return tuple(_decode(inner, item) for item in value)
+    if isinstance(value, dict) and isinstance(hint, types.UnionType):
+        inner_types = [arg for arg in typing.get_args(hint) if dataclasses.is_dataclass(arg)]
+        return _decode(inner_types[0], value) if inner_types else value
+    return value
