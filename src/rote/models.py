@@ -102,7 +102,8 @@ def load_model(source: str, *, adapter: str = "", config: ModelConfig | None = N
     if adapter:
         model = _with_adapter(model, adapter)
     tokenizer = load_tokenizer(_tokenizer_source(source, adapter), trust_remote_code=config.trust_remote_code)
-    model.to(device).eval()
+    model.to(device)  # type: ignore[arg-type]
+    model.eval()
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
