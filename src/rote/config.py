@@ -315,16 +315,17 @@ def to_toml(config: AuditConfig) -> str:
     for name in sections():
         lines.append(f"[{name}]")
         part = getattr(config, name)
-        lines += [f"{f.name} = {_toml_value(getattr(part, f.name))}" for f in dataclasses.fields(part)]
+        lines += [f"{f.name} = {toml_value(getattr(part, f.name))}" for f in dataclasses.fields(part)]
         lines.append("")
     return "\n".join(lines)
 
 
-def _toml_value(value: object) -> str:
+def toml_value(value: object) -> str:
+    """One value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(map(_toml_value, value)) + "]"
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     if isinstance(value, str):
         escaped = "".join(
             f"\\u{ord(c):04X}" if ord(c) < 32 or ord(c) == 127 else c

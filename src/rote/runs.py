@@ -57,13 +57,15 @@ class Run:
     """One run folder.
 
     Args:
-        folder: created where it does not exist.
+        folder: created where it does not exist, unless `must_exist` is given.
         echo: gets one line for each artifact that is fresh, stale or resumed.
     """
 
-    def __init__(self, folder: Path, *, echo: Echo = lambda _: None) -> None:
+    def __init__(self, folder: Path, *, echo: Echo = lambda _: None, must_exist: bool = False) -> None:
         self.folder = folder
         self.echo = echo
+        if must_exist and not (folder / MANIFEST).exists():
+            raise StaleRunError(f"{folder}: not a run folder (no {MANIFEST}); `rote prepare` or `rote audit` makes one")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -1,0 +1,205 @@
+"""The command line: each command is one library function; flags are the settings of the stages it runs.
+
+Exit codes: 0 measured and under every threshold · 1 a bug of rote · 2 something the user can mend · 3 a threshold given
+with --fail-above is breached · 4 could not measure.
+"""
+
+import argparse
+import dataclasses
+import sys
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+
+from rote import __version__
+from rote.config import AuditConfig, load_config, sections, toml_value
+from rote.errors import RoteError
+
+OK, USER_ERROR, BREACHED, NOT_MEASURED = 0, 2, 3, 4
+
+FLAG_NAMES = {("model", "tuned"): "model", ("generation", "seed"): "generation-seed", ("finetuning", "seed"): "finetuning-seed"}
+"""Settings whose flag is not simply their key; any other key that two sections share gets its section in front."""
+
+EPILOG = """\
+A first audit:
+  rote audit --model ./my-model --base gpt2 --members train.jsonl --nonmembers heldout.jsonl --out runs/first
+  rote show runs/first              the worst records, in the terminal
+  open runs/first/report.html       the report
+
+No model at hand?
+  rote demo                         fine-tunes a shipped model three ways and audits each
+
+Exit codes: 0 measured, 1 a bug, 2 you can mend it, 3 a --fail-above threshold is breached, 4 could not measure.
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Command:
+    """One sub-command: what it says of itself, whose settings are its flags, and where its results go."""
+
+    name: str
+    summary: str
+    description: str
+    sections: tuple[str, ...]
+    takes: typing.Literal["run", "out", "runs", "demo"]
+
+
+ALL = ("model", "corpus", "generation", "retrieval", "alignment", "scoring", "reporting")
+COMMANDS = (
+    Command("check", "look before you run: data, models, settings, what can be detected", "Reads the data, looks at the models and prints what an audit would do: records, defects, groups, prompts, missing controls, and the smallest rate that could be told from zero. Nothing is generated.", ALL, "out"),
+    Command("audit", "the whole audit: what does the model give back?", "Runs every stage that is not up to date: prepare, generate, retrieve, align, score, report. A run that was interrupted goes on where it stopped.", ALL, "out"),
+    Command("prepare", "stage 1: read, validate and group the records", "Reads the data, counts and writes what was dropped (dropped.jsonl), finds duplicate groups, and writes examples.jsonl.", ("corpus", "model"), "out"),
+    Command("finetune", "stage 2: fine-tune a model on the members", "Trains --base on --members (full, head or lora) and writes a folder with final/, a checkpoint per epoch, training.json, and the members exactly as they were trained on.", ("model", "corpus", "finetuning"), "out"),
+    Command("generate", "stage 3: prompt the models", "Cuts prompts from the prepared records, lets the tuned and the base model continue them, and scores the true continuations in one teacher-forced pass.", ("model", "generation"), "run"),
+    Command("retrieve", "stage 4: find candidate training texts", "Indexes the training texts and finds candidates for each generation.", ("retrieval",), "run"),
+    Command("align", "stage 5: find shared passages and their kinds", "Aligns each generation with its candidates and tells verbatim, paraphrase and idea apart.", ("alignment", "retrieval"), "run"),
+    Command("score", "stage 6: scores, rates, intervals, controls", "Turns matches and token scores into scores and estimates. Checks --fail-above.", ("scoring",), "run"),
+    Command("report", "stage 7: the HTML page and report.json", "Writes report.html (self-contained) and report.json.", ("reporting", "scoring"), "run"),
+    Command("show", "the results in the terminal", "Prints the verdict and the estimates of a run, or one record with its generation and training text side by side.", (), "runs"),
+    Command("compare", "several runs beside each other", "Writes one HTML page that compares runs, and prints the table.", (), "runs"),
+    Command("demo", "the embedded demonstration", "Fine-tunes the shipped base model on fictional clinic records three ways (full, LoRA, head-only), audits each, and compares them.", (), "demo"),
+)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    if options.command is None:
+        parser.print_help()
+        return OK
+    try:
+        return _run(options)
+    except RoteError as error:
+        print(f"rote: {printable(str(error))}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("\nrote: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands (imports nothing heavy)."""
+    parser = argparse.ArgumentParser(
+        prog="rote",
+        description="How much of its fine-tuning data did a language model learn by rote?",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"rote {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in COMMANDS:
+        _add_command(commands, command)
+    return parser
+
+
+def _add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", command: Command) -> None:
+    part = commands.add_parser(command.name, help=command.summary, description=command.description)
+    if command.takes == "out":
+        part.add_argument("--out", type=Path, help="run folder (default: runs/COMMAND)", metavar="DIR")
+    elif command.takes == "run":
+        part.add_argument("run", type=Path, help="run folder of `rote prepare` or `rote audit`", metavar="RUN")
+    elif command.name == "show":
+        part.add_argument("run", type=Path, help="run folder", metavar="RUN")
+        part.add_argument("id", nargs="?", help="one record, generation or prompt (its id, or the start of it)")
+    elif command.name == "compare":
+        part.add_argument("runs", type=Path, nargs="+", help="run folders", metavar="RUN")
+        part.add_argument("--out", type=Path, default=Path("comparison.html"), help="HTML page to write", metavar="FILE")
+    else:
+        part.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder (default: runs/demo)", metavar="DIR")
+        part.add_argument("--quick", action="store_true", help="a few records only: does everything work here?")
+    if command.sections:
+        _add_settings(part, command.sections)
+
+
+def _add_settings(part: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    part.add_argument("--config", type=Path, help="TOML file with one section per stage", metavar="FILE")
+    part.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting by its full name")
+    for section in names:
+        kind = sections()[section]
+        group = part.add_argument_group(f"[{section}]", (kind.__doc__ or "").splitlines()[0])
+        for item in dataclasses.fields(kind):
+            default = item.default
+            shown = "" if default in ("", ()) else f" (default: {default})"
+            group.add_argument(
+                f"--{flag_name(section, item.name)}",
+                dest=f"{section}.{item.name}",
+                metavar=_metavar(default),
+                nargs="?" if isinstance(default, bool) else None,
+                const="true" if isinstance(default, bool) else None,
+                action="append" if isinstance(default, tuple) else "store",
+                help=(item.metadata["help"] + shown).replace("%", "%%"),
+            )
+
+
+def flag_name(section: str, key: str) -> str:
+    """The flag of a setting, without its dashes."""
+    if (section, key) in FLAG_NAMES:
+        return FLAG_NAMES[section, key]
+    owners = [name for name, kind in sections().items() if key in {f.name for f in dataclasses.fields(kind)}]
+    return (key if len(owners) == 1 or owners[0] == section else f"{section}-{key}").replace("_", "-")
+
+
+def _metavar(default: object) -> str:
+    names = {bool: "true|false", int: "N", float: "X", str: "TEXT", tuple: "ITEM"}
+    return names[type(default)]
+
+
+def _settings(options: argparse.Namespace, start: Path | None = None) -> AuditConfig:
+    """The settings of --config (or of the run), changed by --set and then by flags."""
+    flags = [(name, value) for name, value in vars(options).items() if "." in name and value is not None]
+    overrides = [f"{name}={_toml_of(name, value)}" for name, value in flags]
+    return load_config(options.config or start, [*options.set, *overrides])
+
+
+def _toml_of(name: str, value: str | list[str]) -> str:
+    section, _, key = name.partition(".")
+    hint = typing.get_type_hints(sections()[section])[key]
+    if isinstance(value, list):
+        items = [part for item in value for part in item.split(",")]
+        inner = typing.get_args(hint)[0]
+        return "[" + ", ".join(item if inner is int else toml_value(item) for item in items) + "]"
+    return value if hint in (int, float, bool) else toml_value(value)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Calls the command's function."""
+    from rote import pipeline
+    from rote.runs import CONFIG, Run
+
+    echo = _echo
+    if options.command == "demo":
+        from rote.demonstration import demo
+
+        return demo.run(options.out, quick=options.quick, echo=echo)
+    if options.command == "show":
+        from rote.reporting import terminal
+
+        return terminal.show(Run(options.run, must_exist=True), options.id)
+    if options.command == "compare":
+        from rote.reporting import comparison
+
+        return comparison.compare(options.runs, options.out)
+    if options.command == "finetune":
+        return pipeline.finetune(_settings(options), options.out or Path("runs/finetuned"), echo=echo)
+    folder = options.run if "run" in options else options.out or Path("runs") / options.command
+    run = Run(folder, echo=echo, must_exist="run" in options)
+    saved = run.path(CONFIG)
+    config = _settings(options, saved if "run" in options and saved.exists() else None)
+    return typing.cast(int, getattr(pipeline, options.command)(config, run))
+
+
+def _echo(line: str) -> None:
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """The text without anything that a terminal would obey: control characters, bidi controls, lone surrogates."""
+    return "".join(c if c in "\n\t" or (c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF) else f"\\x{ord(c):02x}" for c in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
