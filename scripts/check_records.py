@@ -10,12 +10,14 @@ file's prompts at equal size. With --pretrain, prints the longest run shared wit
 import argparse
 import gzip
 import json
+import os
 import re
 import sys
 from collections import Counter
 from pathlib import Path
 
 SHARED_RUN_CHARS = 60
+SEED_CHARS = 20
 DIALOGUE_WORDS = (80, 160)
 DETAIL_PATTERNS = {
     "phone": r"\(?\d{3}\)?[ -]555-01\d\d",
@@ -85,17 +87,21 @@ def dialogue_problems(record: dict) -> list[str]:
     return problems
 
 
-def longest_run_in(records: list[dict], folder: Path) -> tuple[int, str]:
-    """Length and text of the longest run of characters that a record shares with the pre-training text."""
-    text = "\f".join(gzip.open(path, "rt", encoding="utf-8").read() for path in sorted(folder.glob("*.txt.gz")))
+def longest_run_in(records: list[dict], folder: Path) -> str:
+    """The longest run of characters that a record shares with the pre-training text (at least SEED_CHARS long)."""
     fields = [field for record in records for field in texts_of(record)]
-    best, low = "", 1
-    while True:
-        windows = {field[i : i + low] for field in fields for i in range(len(field) - low + 1)}
-        hit = next((text[i : i + low] for i in range(len(text) - low + 1) if text[i : i + low] in windows), None)
-        if hit is None:
-            return len(best), best
-        best, low = hit, low + 1
+    places: dict[str, list[tuple[str, int]]] = {}
+    for field in fields:
+        for start in range(len(field) - SEED_CHARS + 1):
+            places.setdefault(field[start : start + SEED_CHARS], []).append((field, start))
+    best = ""
+    for path in sorted(folder.glob("*.txt.gz")):
+        text = gzip.open(path, "rt", encoding="utf-8").read()
+        for start in range(len(text) - SEED_CHARS + 1):
+            for field, offset in places.get(text[start : start + SEED_CHARS], ()):
+                run = os.path.commonprefix([text[start : start + 2000], field[offset:]])
+                best = max(best, run, key=len)
+    return best
 
 
 def main() -> int:
@@ -124,8 +130,8 @@ def main() -> int:
             if mine < other:
                 problems.append(f"distinct 4-gram ratio {mine:.4f} is below {other:.4f}")
     if options.pretrain:
-        length, run = longest_run_in(records, options.pretrain)
-        print(f"longest run shared with the pre-training text: {length} characters, {run!r}")
+        run = longest_run_in(records, options.pretrain)
+        print(f"longest run shared with the pre-training text: {len(run)} characters, {run!r}")
     print(f"{len(problems)} problems")
     for problem in problems[:100]:
         print("  " + problem)
