@@ -96,10 +96,10 @@ def longest_run_in(records: list[dict], folder: Path) -> str:
             places.setdefault(field[start : start + SEED_CHARS], []).append((field, start))
     best = ""
     for path in sorted(folder.glob("*.txt.gz")):
-        text = gzip.open(path, "rt", encoding="utf-8").read()
+        text = gzip.decompress(path.read_bytes()).decode("utf-8")
         for start in range(len(text) - SEED_CHARS + 1):
             for field, offset in places.get(text[start : start + SEED_CHARS], ()):
-                run = os.path.commonprefix([text[start : start + 2000], field[offset:]])
+                run = os.path.commonprefix([text[start : start + 2000], field[offset:]])  # noqa: RUF071
                 best = max(best, run, key=len)
     return best
 
