@@ -1,0 +1,92 @@
+"""Candidates of every generation, in chunks that come out the same whenever the stage is run again."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rote.records import Candidate, Generation
+from rote.retrieval.index import Index
+
+CHUNK = 256
+"""Generations in one chunk."""
+
+
+def retrieve(
+    generations: Sequence[Generation], index: Index, *, depth: int, done: int = 0
+) -> Iterator[list[Candidate]]:
+    """The `depth` best examples of the members' index for each generation, and its own record.
+
+    Rank counts from 1 by falling BM25 score; equal scores are in the order of the example ids; examples that share no
+    term are left out. A record that was not found by rank is appended with the next rank and its own score, 0.0 where
+    it shares no term or (a non-member) does not stand in the index: see `was_retrieved`. Text without terms: only the
+    own record. Source: Zeng et al. (2024), section 3 (10 candidates); they do not append the own record.
+
+    Args:
+        generations: all generations of the run, the tuned model's among them: a "shuffled" generation gets the
+            candidates of the tuned generation of the same prompt and sample, so that the aligner's false alarms are
+            counted over the same number of comparisons.
+        index: over the members.
+        depth: candidates by rank, at least 1.
+        done: chunks to pass over (they are finished already).
+
+    Yields:
+        The candidates of `CHUNK` generations at a time, in their order.
+    """
+    tuned = {(item.prompt_id, item.sample): item.text for item in generations if item.model == "tuned"}
+    for chunk in _chunks(generations, done):
+        found: list[Candidate] = []
+        for item in chunk:
+            text = tuned[item.prompt_id, item.sample] if item.model == "shuffled" else item.text
+            found += _with_own_record(item, index, text, depth)
+        yield found
+
+
+def retrieve_nonmembers(
+    generations: Sequence[Generation], index: Index, *, depth: int, done: int = 0
+) -> Iterator[list[Candidate]]:
+    """The `depth` best examples of the non-members' index for each generation, never its own record.
+
+    What a generation shares with a text that the model has not seen is common phrasing. `depth` 0: no candidates.
+    See `retrieve` for ranks, ties, `done` and chunks.
+    """
+    for chunk in _chunks(generations, done):
+        found: list[Candidate] = []
+        for item in chunk:
+            hits = _ranked(item, index, index.scores(item.text), depth + 1)
+            others = [hit for hit in hits if hit.example_id != item.example_id][:depth]
+            found += [Candidate(item.id, hit.example_id, rank, hit.score) for rank, hit in enumerate(others, 1)]
+        yield found
+
+
+def was_retrieved(candidate: Candidate, *, depth: int) -> bool:
+    """Whether a candidate was found by rank; an own record that `retrieve` appended was not."""
+    return candidate.rank <= depth and candidate.score > 0
+
+
+def _chunks(generations: Sequence[Generation], done: int) -> Iterator[Sequence[Generation]]:
+    for start in range(done * CHUNK, len(generations), CHUNK):
+        yield generations[start : start + CHUNK]
+
+
+def _with_own_record(item: Generation, index: Index, text: str, depth: int) -> list[Candidate]:
+    scores = index.scores(text)
+    hits = _ranked(item, index, scores, depth)
+    if any(hit.example_id == item.example_id for hit in hits):
+        return hits
+    place = index.position(item.example_id)
+    own_score = 0.0 if place is None else float(scores[place])
+    return [*hits, Candidate(item.id, item.example_id, len(hits) + 1, own_score)]
+
+
+def _ranked(item: Generation, index: Index, scores: NDArray[np.float32], depth: int) -> list[Candidate]:
+    """The best `depth` examples with a score above 0 (positions are in the order of ids, and the sort is stable)."""
+    if len(scores) > depth:
+        least = np.partition(scores, len(scores) - depth)[len(scores) - depth]
+        places = np.flatnonzero((scores >= least) & (scores > 0))
+    else:
+        places = np.flatnonzero(scores > 0)
+    best = places[np.argsort(-scores[places], kind="stable")][:depth]
+    return [
+        Candidate(item.id, index.example_ids[place], rank, float(scores[place])) for rank, place in enumerate(best, 1)
+    ]

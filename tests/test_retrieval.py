@@ -1,0 +1,235 @@
+"""Retrieval: BM25 against a naive reference, the own record, ties, resuming, what is on the disk."""
+
+import math
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rote.config import RetrievalConfig
+from rote.errors import StaleRunError
+from rote.records import Example, Generation, Prompt
+from rote.retrieval import build_index, candidates, open_index, retrieve, retrieve_nonmembers, was_retrieved
+from rote.text import terms
+
+CONFIG = RetrievalConfig()
+
+
+def example(name: str, text: str, split: str = "member") -> Example:
+    return Example(id=name, prompt="", completion=text, split=split, group=name)  # type: ignore[arg-type]
+
+
+def generation(text: str, *, own: str = "own", model: str = "tuned", prompt: str = "p", sample: int = 0) -> Generation:
+    return Generation(f"{prompt}-{model}-{sample}", prompt, own, model, "greedy", sample, text)
+
+
+def made(folder: Path, examples: list[Example], prompts: list[Prompt] | None = None):
+    build_index(examples, prompts or [], folder / "index", config=CONFIG)
+    return open_index(folder / "index")
+
+
+def flat(chunks) -> list:
+    return [candidate for chunk in chunks for candidate in chunk]
+
+
+CLINIC = [
+    example("a", "The gardener complained of a burning pain in the left shoulder."),
+    example("b", "A violinist lost the feeling in two fingers after the concert."),
+    example("c", "The baker cannot sleep because of an itching rash on both arms."),
+]
+
+
+def naive_bm25(documents: list[list[str]], query: list[str], *, k1: float, b: float) -> list[float]:
+    """Robertson's formula with Lucene's inverse document frequency, one document at a time."""
+    mean_length = sum(map(len, documents)) / len(documents)
+    scores = []
+    for document in documents:
+        counts, total = Counter(document), 0.0
+        for term in query:
+            holding = sum(term in other for other in documents)
+            idf = math.log(1 + (len(documents) - holding + 0.5) / (holding + 0.5))
+            weight = k1 * (1 - b + b * len(document) / mean_length)
+            total += idf * counts[term] / (counts[term] + weight) if counts[term] else 0.0
+        scores.append(total)
+    return scores
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    texts=st.lists(
+        st.lists(st.sampled_from(["rain", "fever", "cough", "sleep", "back", "knee"]), max_size=8),
+        min_size=1,
+        max_size=8,
+    ),
+    query=st.lists(st.sampled_from(["rain", "fever", "cough", "sleep", "back", "knee", "absent"]), max_size=8),
+)
+def test_scores_are_bm25(tmp_path_factory: pytest.TempPathFactory, texts: list[list[str]], query: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("bm25")
+    index = made(folder, [example(f"{i}", " ".join(words)) for i, words in enumerate(texts)])
+    documents = [terms(" ".join(words), language="en", without_stop_words=True) for words in texts]
+    asked = terms(" ".join(query), language="en", without_stop_words=True)
+    expected = naive_bm25(documents, asked, k1=CONFIG.k1, b=CONFIG.b) if any(documents) else [0.0] * len(documents)
+    assert index.scores(" ".join(query)) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_the_source_comes_first(tmp_path: Path) -> None:
+    index = made(tmp_path, CLINIC)
+    (found,) = retrieve([generation("two fingers have no feeling, said the violinist", own="b")], index, depth=2)
+    assert (found[0].example_id, found[0].rank) == ("b", 1)
+    assert found[0].score > 0
+    assert was_retrieved(found[0], depth=2)
+
+
+def test_a_short_suffix_counts_as_a_document_of_its_own(tmp_path: Path) -> None:
+    long = example("long", "filler words about weather and trains " * 50 + "quinine sulphate")
+    alone = made(tmp_path / "1", [long, *CLINIC])
+    with_suffix = made(tmp_path / "2", [long, *CLINIC], [Prompt("p", "long", "filler", "quinine sulphate")])
+    place = with_suffix.position("long")
+    assert place is not None
+    assert with_suffix.scores("quinine sulphate")[place] > 1.5 * alone.scores("quinine sulphate")[place]
+
+
+def test_the_own_record_is_always_a_candidate(tmp_path: Path) -> None:
+    index = made(tmp_path, CLINIC)
+    asked = [
+        generation("a burning pain in the shoulder", own="c", prompt="missed"),
+        generation("the rash and the pain in the shoulder", own="c", prompt="beyond"),
+        generation("a burning pain in the shoulder", own="outside", prompt="nonmember"),
+        generation("", own="b", prompt="empty"),
+        generation("the of and", own="b", prompt="stop"),
+    ]
+    found = flat(retrieve(asked, index, depth=1))
+    assert [(c.generation_id, c.example_id, c.rank) for c in found] == [
+        ("missed-tuned-0", "a", 1),
+        ("missed-tuned-0", "c", 2),
+        ("beyond-tuned-0", "a", 1),
+        ("beyond-tuned-0", "c", 2),
+        ("nonmember-tuned-0", "a", 1),
+        ("nonmember-tuned-0", "outside", 2),
+        ("empty-tuned-0", "b", 1),
+        ("stop-tuned-0", "b", 1),
+    ]
+    assert [was_retrieved(c, depth=1) for c in found if c.example_id in ("c", "outside", "b")] == [False] * 5
+    assert [c.score > 0 for c in found] == [True, False, True, True, True, False, False, False]
+
+
+def test_ties_are_in_the_order_of_ids(tmp_path: Path) -> None:
+    same = [example(name, "migraine with aura") for name in ("z", "m", "b", "q", "a")]
+    found = flat(retrieve([generation("migraine", own="z")], made(tmp_path, same), depth=3))
+    assert [(c.example_id, c.rank) for c in found] == [("a", 1), ("b", 2), ("m", 3), ("z", 4)]
+
+
+def test_shuffled_generations_get_the_candidates_of_the_tuned_ones(tmp_path: Path) -> None:
+    index = made(tmp_path, CLINIC)
+    tuned = generation("burning pain in the shoulder", own="a", prompt="p1")
+    shuffled = generation("fingers after the concert", own="a", prompt="p1", model="shuffled")
+    suffix = generation("fingers after the concert", own="a", prompt="p1", model="true-suffix")
+    found = flat(retrieve([shuffled, suffix, tuned], index, depth=1))
+    by_model = {
+        model: [c.example_id for c in found if f"-{model}-" in c.generation_id] for model in ("tuned", "shuffled")
+    }
+    assert by_model["shuffled"] == by_model["tuned"] == ["a"]
+    assert [c.example_id for c in found if "true-suffix" in c.generation_id] == ["b", "a"]
+
+
+def test_nonmember_candidates_leave_out_the_own_record(tmp_path: Path) -> None:
+    index = made(tmp_path, CLINIC)
+    texts = [generation("pain in the shoulder and a rash on both arms", own="a"), generation("", own="b", prompt="q")]
+    found = flat(retrieve_nonmembers(texts, index, depth=1))
+    assert [(c.example_id, c.rank) for c in found] == [("c", 1)]
+    assert flat(retrieve_nonmembers(texts, index, depth=0)) == []
+
+
+def test_a_resumed_retrieval_gives_the_remaining_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "CHUNK", 2)
+    index = made(tmp_path, CLINIC)
+    asked = [generation(item.completion, own=item.id, prompt=f"{n}") for n, item in enumerate(CLINIC * 2)]
+    whole = list(retrieve(asked, index, depth=2))
+    assert [len({c.generation_id for c in chunk}) for chunk in whole] == [2, 2, 2]
+    assert list(retrieve(asked, index, depth=2, done=1)) == whole[1:]
+    assert list(retrieve(asked, index, depth=2, done=3)) == []
+    assert (
+        list(retrieve_nonmembers(asked, index, depth=2, done=2)) == list(retrieve_nonmembers(asked, index, depth=2))[2:]
+    )
+
+
+@settings(deadline=None, max_examples=15)
+@given(order=st.permutations(CLINIC))
+def test_the_order_of_the_examples_is_irrelevant(
+    tmp_path_factory: pytest.TempPathFactory, order: list[Example]
+) -> None:
+    folder = tmp_path_factory.mktemp("order")
+    first, second = made(folder / "1", CLINIC), made(folder / "2", order)
+    asked = [generation("burning fingers and an itching concert", own="b")]
+    assert list(retrieve(asked, first, depth=3)) == list(retrieve(asked, second, depth=3))
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["", "the of and"], ["\ud800\x00"]])
+def test_an_index_without_terms_finds_only_the_own_record(tmp_path: Path, texts: list[str]) -> None:
+    index = made(tmp_path, [example(f"e{n}", text) for n, text in enumerate(texts)])
+    assert flat(retrieve([generation("burning pain", own="e0")], index, depth=5))[0].score == 0.0
+    assert flat(retrieve_nonmembers([generation("burning pain", own="e0")], index, depth=5)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<script>alert(1)</script>", "\x1b[31mred\x1b[0m", "\u202epain\u202c", "\ud800pain", "pa\x00in", "x" * 1_000_000],
+)
+def test_hostile_text_is_indexed_and_asked(tmp_path: Path, text: str) -> None:
+    index = made(tmp_path, [example("h", text), *CLINIC])
+    found = flat(retrieve([generation(text, own="h")], index, depth=2))
+    assert "h" in {c.example_id for c in found}
+
+
+def test_other_languages_and_scripts(tmp_path: Path) -> None:
+    index = made(
+        tmp_path, [example("ru", "Пациент жалуется на боль"), example("ja", "患者は頭痛を訴えている"), *CLINIC]
+    )
+    for text, own in (("боль пациента", "ru"), ("頭痛の患者", "ja")):
+        assert flat(retrieve([generation(text, own=own)], index, depth=1))[0].example_id == own
+
+
+def test_the_index_is_memory_mapped_and_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    index = made(tmp_path, CLINIC)
+    assert index.bm25 is not None
+    assert isinstance(index.bm25.scores["data"], np.memmap)
+    before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    build_index(CLINIC[::-1], [], folder, config=CONFIG)
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
+    build_index(CLINIC, [], folder, config=RetrievalConfig(k1=2.0))
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} != before
+    build_index(CLINIC[:1], [], folder, config=CONFIG)
+    assert open_index(folder).example_ids == ("a",)
+    assert [item.name for item in tmp_path.iterdir()] == ["index"]
+
+
+def test_a_missing_or_torn_index_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StaleRunError, match=r"nowhere: no index there"):
+        open_index(tmp_path / "nowhere")
+    torn = tmp_path / "torn"
+    torn.mkdir()
+    (torn / "examples.json").write_text('{"digest": ', encoding="utf-8")
+    with pytest.raises(StaleRunError, match=r"torn: no index there"):
+        open_index(torn)
+
+
+def test_the_bytes_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_retrieval as t;"
+        "t.made(Path(sys.argv[2]), t.CLINIC)"
+    )
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        environment = {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"}
+        subprocess.run(
+            [sys.executable, "-c", code, str(Path(__file__).parent), str(folder)], check=True, env=environment
+        )
+    first, second = ({f.name: f.read_bytes() for f in (tmp_path / s / "index").iterdir()} for s in ("1", "2"))
+    assert first == second
