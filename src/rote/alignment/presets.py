@@ -1,0 +1,79 @@
+"""The settings of an alignment: three as published, and `corrected`, the default.
+
+Sources: pan2015: Sanchez-Perez, Gelbukh, Sidorov, "Adaptive Algorithm for Plagiarism Detection" (CLEF 2015);
+zeng2024: Zeng et al. (ACL 2024) as shipped; udsa2026: Udsa et al. (arXiv 2510.08750). The published presets keep the
+published defects, as far as the fields below name them.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rote.config import PresetName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """Every threshold and switch of the alignment and of the decision about kinds."""
+
+    name: PresetName
+    min_sentence_cosine: float = 0.30
+    """Seeds: the cosine of two sentences must be greater."""
+    min_sentence_dice: float = 0.33
+    """Seeds: the Dice coefficient of their term sets must be greater."""
+    min_passage_cosine: float = 0.34
+    """The cosine of two passages must be greater."""
+    gap_sentences: int = 4
+    """Largest number of sentences between neighbouring seeds of a passage; lowered step by step where that fails."""
+    least_gap_sentences: int = 0
+    wide_gap_sentences: int = 24
+    """The same for the second, wide pass that looks for summaries."""
+    min_seeds: int = 1
+    """Clusters of fewer seeds are dropped."""
+    min_sentence_terms: int = 3
+    """A sentence of fewer terms is merged into the next."""
+    verbatim_min_chars: int
+    """A verbatim run must be longer."""
+    min_passage_chars: int
+    """A passage must be at least as long, on both sides."""
+    idea_ratio: float = 3.0
+    """A passage at least that many times as long as its counterpart is an idea: a condensation or an expansion."""
+
+    copy_side: Literal["generated", "training", "both"]
+    """The side that the published tool took for the copy: there overlaps are resolved, and only it can be the condensed
+    one. Zeng et al. pass the training text as the copy. "both": no side is special."""
+    smooths_idf: bool = False
+    """False: ln(N / df), which is 0 for terms of every sentence. True: ln(1 + N / df)."""
+    drops_stop_words: bool = False
+    verbatim_anywhere: bool = False
+    """False: verbatim runs only inside aligned passages, in lower case, over words. True: over the raw texts."""
+    keeps_all_forms: bool = False
+    """False: one verbatim run erases all other passages of the pair, and a summary the plain ones."""
+    merged_end_is_short: bool = False
+    """True: the end of a merged sentence is short by the white space inside it, as published."""
+    kind_rules: Literal["zeng2024", "udsa2026", "corrected"]
+    """How plain passages are judged; see `rote.alignment.kinds`."""
+
+
+PAN2015 = Preset(
+    name="pan2015",
+    verbatim_min_chars=256,
+    min_passage_chars=150,
+    copy_side="generated",
+    merged_end_is_short=True,
+    kind_rules="zeng2024",
+)
+ZENG2024 = replace(PAN2015, name="zeng2024", verbatim_min_chars=50, min_passage_chars=50, copy_side="training")
+UDSA2026 = replace(ZENG2024, name="udsa2026", kind_rules="udsa2026")
+CORRECTED = Preset(
+    name="corrected",
+    verbatim_min_chars=50,
+    min_passage_chars=50,
+    copy_side="both",
+    smooths_idf=True,
+    drops_stop_words=True,
+    verbatim_anywhere=True,
+    keeps_all_forms=True,
+    kind_rules="corrected",
+)
+
+PRESETS: dict[PresetName, Preset] = {preset.name: preset for preset in (PAN2015, ZENG2024, UDSA2026, CORRECTED)}
