@@ -35,6 +35,8 @@ from transformers import (
 
 END, PAD = "<|endoftext|>", "<|pad|>"
 HOLD_OUT_EVERY = 50
+MAX_LENGTH = 512
+"""Longest text that the models are meant for, in tokens."""
 CHAT_TEMPLATE = (
     "{% for m in messages %}{{ m['role'] | capitalize }}: {{ m['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}Assistant: {% endif %}"
@@ -190,7 +192,7 @@ def main() -> None:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(options.tokenizer)
     else:
         tokenizer = train_tokenizer(options.text, options.vocabulary)
-    tokenizer.model_max_length = options.context
+    tokenizer.model_max_length = MAX_LENGTH
     tokenizer.save_pretrained(options.out)
     training, validation = tokens_of(options.text, tokenizer)
     model = new_model(options.kind, tokenizer, width=options.width, layers=options.layers, context=options.context)
@@ -224,6 +226,7 @@ def main() -> None:
     trainer.train(resume_from_checkpoint=any(work.glob("checkpoint-*")))
     elapsed_s = time.monotonic() - started
     loss = trainer.evaluate()["eval_loss"]
+    model.config.use_cache = True  # the Trainer turns it off
     model.save_pretrained(options.out)
     recipe: dict[str, object] = {
         "kind": options.kind,
