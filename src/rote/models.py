@@ -4,10 +4,11 @@
 """
 
 import json
-import os
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rote.config import ModelConfig
 from rote.errors import ModelError
@@ -16,7 +17,15 @@ from rote.runs import file_hash
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from peft import PeftModel
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+CONFIGS = {"model": "config.json", "adapter": "adapter_config.json"}
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt")
+DEFAULT_CONTEXT = 1024
+"""Context of a model whose config and tokenizer name none (T5: relative positions, no bound)."""
+UNBOUNDED = 10**12
+"""Tokenizers without a bound say a larger number than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ def load_tokenizer(source: str, *, trust_remote_code: bool = False) -> "PreTrain
     """The tokenizer of a model folder or hub id, padding with its end token where it has no padding token."""
     from transformers import AutoTokenizer
 
-    check_folder(source, "model")
+    check_folder(source, "tokenizer")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
@@ -86,24 +95,31 @@ def load_model(source: str, *, adapter: str = "", config: ModelConfig | None = N
         ModelError: nothing can be loaded there; the message says what was looked for.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     config = config or ModelConfig()
     source = source or adapter_base(adapter)
     device = pick_device(config.device)
     check_folder(source, "model")
+    _check_safetensors(source, "model")
     options = {"trust_remote_code": config.trust_remote_code}
     try:
         architecture = AutoConfig.from_pretrained(source, **options)
         auto = AutoModelForSeq2SeqLM if architecture.is_encoder_decoder else AutoModelForCausalLM
-        model = auto.from_pretrained(source, dtype=getattr(torch, config.dtype), use_safetensors=True, **options)
-    except (OSError, ValueError, KeyError) as error:
+        loaded = auto.from_pretrained(
+            source, dtype=getattr(torch, config.dtype), use_safetensors=True, output_loading_info=True, **options
+        )
+        model, loading = cast("tuple[PreTrainedModel, dict[str, set[str]]]", loaded)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(f"{source}: no model can be loaded: {_first_line(error)}") from error
+    _check_complete(source, sorted(loading["missing_keys"]))
     if adapter:
         model = _with_adapter(model, adapter)
-    tokenizer = load_tokenizer(_tokenizer_source(source, adapter), trust_remote_code=config.trust_remote_code)
+    tokenizer = load_tokenizer(tokenizer_source(source, adapter), trust_remote_code=config.trust_remote_code)
+    _check_vocabulary(source, model, tokenizer)
     model.to(device)  # type: ignore[arg-type]
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -130,7 +146,26 @@ def adapter_base(adapter: str) -> str:
         raise ModelError(f"{adapter}: no PEFT adapter can be loaded: {_first_line(error)}") from error
     if not named:
         raise ModelError(f"{adapter}: its adapter_config.json names no base model; give one with --base")
+    if _looks_local(str(named)) and not Path(named).is_dir():
+        raise ModelError(
+            f"{adapter}: its adapter_config.json names the base model {named}, which is not there; give it with --base"
+        )
     return str(named)
+
+
+def is_encoder_decoder(source: str, *, trust_remote_code: bool = False) -> bool:
+    """Whether the model reads its prompt with an encoder; reads its config only.
+
+    Raises:
+        ModelError: there is no model config.
+    """
+    from transformers import AutoConfig
+
+    check_folder(source, "model")
+    try:
+        return bool(AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code).is_encoder_decoder)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{source}: no model config can be read: {_first_line(error)}") from error
 
 
 def model_digest(source: str, adapter: str = "") -> str:
@@ -139,40 +174,111 @@ def model_digest(source: str, adapter: str = "") -> str:
 
 
 def check_folder(source: str, what: str) -> None:
-    """Raises a ModelError that names what is missing where `source` is meant to be a local folder."""
+    """Raises a ModelError that names what is missing where `source` is meant to be a local folder.
+
+    Args:
+        source: folder or hub id (of which nothing can be said).
+        what: "model", "adapter" or "tokenizer".
+    """
     path = Path(source)
     if not source:
         raise ModelError(f"no {what} given")
-    looks_local = path.exists() or source.startswith((".", "/", "~")) or source.count("/") > 1 or os.sep != "/"
-    if looks_local and not path.is_dir():
+    if _looks_local(source) and not path.is_dir():
         raise ModelError(f"{source}: no such {what} folder")
-    expected = "adapter_config.json" if what == "adapter" else "config.json"
-    if path.is_dir() and not (path / expected).exists():
-        names = ", ".join(sorted(item.name for item in path.iterdir())[:8]) or "nothing"
-        raise ModelError(f"{source}: not a {what} folder: no {expected} (found {names})")
+    expected = CONFIGS.get(what)
+    if path.is_dir() and expected and not (path / expected).exists():
+        raise ModelError(f"{source}: not a {what} folder: no {expected} (found {_names(path)})")
+
+
+def _looks_local(source: str) -> bool:
+    is_path = source.startswith((".", "/", "~")) or source.count("/") > 1 or "\\" in source
+    return is_path or Path(source).exists()
+
+
+def _check_safetensors(source: str, what: str) -> None:
+    path = Path(source)
+    if path.is_dir() and not any(path.glob("*.safetensors")):
+        raise ModelError(
+            f"{source}: no *.safetensors file in the {what} folder (found {_names(path)}); weights are read from "
+            "safetensors only: a .bin or .pt file is a pickle, which runs any code it holds when it is opened"
+        )
+
+
+def _check_complete(source: str, missing: Sequence[str]) -> None:
+    """transformers fills weights that are not in the file with random numbers, and only warns."""
+    if missing:
+        raise ModelError(
+            f"{source}: {len(missing)} weights of the architecture are not in the folder's safetensors files: "
+            f"{', '.join(missing[:4])}{' …' if len(missing) > 4 else ''}"
+        )
+
+
+def _check_vocabulary(source: str, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
+    rows = int(cast("torch.nn.Embedding", model.get_input_embeddings()).weight.shape[0])
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"{source}: the tokenizer has {len(tokenizer)} tokens, the model only {rows}: they do not belong together"
+        )
 
 
 def _with_adapter(model: "PreTrainedModel", adapter: str) -> "PreTrainedModel":
+    """The model with the adapter merged into its weights.
+
+    A tied output embedding is untied first: an adapter on the head must not change the input embedding.
+    """
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     check_folder(adapter, "adapter")
+    _check_safetensors(adapter, "adapter")
+    _untie(model)
     try:
-        adapted: PreTrainedModel = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*(tie_word_embeddings|embedding layer)")
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            adapted = PeftModel.from_pretrained(model, adapter)
+            _check_used(adapted, adapter)
+            merged: PreTrainedModel = adapted.merge_and_unload()
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, UserWarning, SafetensorError) as error:
         raise ModelError(f"{adapter}: does not fit the model: {_first_line(error)}") from error
-    return adapted
+    except (AttributeError, NotImplementedError) as error:
+        raise ModelError(
+            f"{adapter}: not an adapter that can be merged into the weights (LoRA and its like)"
+        ) from error
+    return merged
 
 
-def _tokenizer_source(source: str, adapter: str) -> str:
+def _untie(model: "PreTrainedModel") -> None:
+    import torch
+
+    head = cast("torch.nn.Linear | None", model.get_output_embeddings())  # type: ignore[no-untyped-call]
+    if head is not None and head.weight is model.get_input_embeddings().weight:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone())
+
+
+def _check_used(adapted: "PeftModel", adapter: str) -> None:
+    """peft passes over adapter weights for which the model has no place, without a word."""
+    from peft import get_peft_model_state_dict, load_peft_weights
+
+    unused = sorted(
+        set(load_peft_weights(adapter, device="cpu"))
+        - set(get_peft_model_state_dict(adapted, save_embedding_layers=True))
+    )
+    if unused:
+        raise ValueError(f"the model has no place for {len(unused)} of its weights, e.g. {unused[0]}")
+
+
+def tokenizer_source(source: str, adapter: str) -> str:
+    """Where the tokenizer lies: with the adapter, if it has one of its own, else with the model."""
     has_own = adapter and (Path(adapter) / "tokenizer_config.json").exists()
     return adapter if has_own else source
 
 
-def _context_tokens(architecture: object, tokenizer: "PreTrainedTokenizerBase") -> int:
-    names = ("max_position_embeddings", "n_positions", "max_sequence_length")
-    known = [getattr(architecture, name, None) for name in names]
-    bounds = [int(value) for value in [*known, tokenizer.model_max_length] if value and 0 < value < 1_000_000]
-    return min(bounds) if bounds else 1024
+def _context_tokens(architecture: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase") -> int:
+    names = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_decoder_position_embeddings")
+    known = [getattr(part, name, None) for part in (architecture, architecture.get_text_config()) for name in names]
+    bounds = [int(value) for value in [*known, tokenizer.model_max_length] if value and 0 < value < UNBOUNDED]
+    return min(bounds) if bounds else DEFAULT_CONTEXT
 
 
 def _folder_digest(source: str) -> str:
@@ -180,9 +286,15 @@ def _folder_digest(source: str) -> str:
     if not path.is_dir():
         return source
     kept = [
-        item for item in sorted(path.iterdir()) if item.suffix == ".safetensors" or item.name.endswith("config.json")
+        item
+        for item in sorted(path.iterdir())
+        if item.suffix == ".safetensors" or item.name.endswith("config.json") or item.name in TOKENIZER_FILES
     ]
     return json.dumps([[item.name, file_hash(item)] for item in kept])
+
+
+def _names(path: Path) -> str:
+    return ", ".join(sorted(item.name for item in path.iterdir())[:8]) or "nothing"
 
 
 def _first_line(error: Exception) -> str:

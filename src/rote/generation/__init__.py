@@ -1,0 +1,25 @@
+"""Stage 3 of 7: shows each model the beginnings of the records and keeps what it writes.
+
+`prompts` cuts examples into prompts and references, `language_model` draws generations in fixed batches from anything
+that continues texts, `decoding` is that for transformers models, `controls` makes the generations of the positive and
+the negative control, `tokens` is the one place where text becomes token ids (the teacher-forced pass uses it too).
+Nothing here knows of training texts other than a prompt's own, or of runs and files.
+"""
+
+from rote.generation.controls import Shuffled, shuffled_generations, true_suffix_generations
+from rote.generation.decoding import TransformersModel
+from rote.generation.language_model import Draw, LanguageModel, decoding_label, generate
+from rote.generation.prompts import CutPrompts, cut_prompts
+
+__all__ = [
+    "CutPrompts",
+    "Draw",
+    "LanguageModel",
+    "Shuffled",
+    "TransformersModel",
+    "cut_prompts",
+    "decoding_label",
+    "generate",
+    "shuffled_generations",
+    "true_suffix_generations",
+]

@@ -1,0 +1,156 @@
+"""A transformers model as a LanguageModel: greedy, beam search, and sampling with one random stream per draw."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rote.config import GenerationConfig
+from rote.generation.language_model import Draw
+from rote.generation.tokens import (
+    TokenEncoder,
+    decoder_start_ids,
+    padded,
+    prompt_room,
+    suppressed_ids,
+    token_encoder,
+)
+from rote.models import LoadedModel
+from rote.records import Prompt, content_id
+
+if TYPE_CHECKING:
+    import torch
+    import transformers
+
+CONTEXT_OF_DECODING = 4
+"""Prompt tokens that are decoded with the new ones: some tokenizers drop the space before the first token."""
+
+
+class TransformersModel:
+    """Continues prompts with a causal or encoder-decoder model.
+
+    Exactly `max_new_tokens` tokens are generated: end and padding tokens are never chosen. The decoding defaults that
+    come with a model (repetition penalty, length penalty, forced tokens …) are not used; the settings alone decide.
+
+    A draw does not depend on its batch, but for what floating-point arithmetic does when another batch size or
+    padding adds up the same numbers in another order (about one part in a million in float32): where two tokens are
+    as near as that, either may be chosen.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+        self.encoder = token_encoder(loaded.tokenizer, is_encoder_decoder=loaded.is_encoder_decoder)
+
+    @property
+    def digest(self) -> str:
+        """Depends on the weights."""
+        return self.loaded.digest
+
+    def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Number of tokens of each prompt, special tokens included."""
+        return [len(self.encoder.prompt(prompt)) for prompt in prompts]
+
+    def prompt_room(self, config: GenerationConfig) -> int:
+        """Number of prompt tokens that leaves room for the new ones; ModelError where there is none."""
+        return prompt_room(self.loaded, config.max_new_tokens)
+
+    def continue_prompts(self, draws: Sequence[Draw], config: GenerationConfig) -> list[str]:
+        """The text of exactly `max_new_tokens` new tokens for each draw, special tokens left out."""
+        room = self.prompt_room(config)
+        rows = [self.encoder.shortened(self.encoder.prompt(draw.prompt), room) for draw in draws]
+        new = _new_tokens(rows, draws, self.loaded, self.encoder, config)
+        return [self._text(row, ids) for row, ids in zip(rows, new, strict=True)]
+
+    def _text(self, shown: list[int], new: list[int]) -> str:
+        if self.loaded.is_encoder_decoder:
+            return self._decoded(new)
+        tail = shown[-CONTEXT_OF_DECODING:]
+        both, alone = self._decoded([*tail, *new]), self._decoded(tail)
+        return both[len(alone) :] if both.startswith(alone) else self._decoded(new)
+
+    def _decoded(self, ids: list[int]) -> str:
+        return str(self.loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+class StreamNoise:
+    """Adds Gumbel noise to the scores, each row's from a random stream of its own.
+
+    The arg-max of log p + Gumbel noise is a draw from p (the Gumbel-max trick), so arg-max decoding samples, and a
+    row's draws depend on its seed and its scores alone. The streams are made on the CPU: the same on every device.
+    """
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        import torch
+
+        self.streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":  # noqa: ARG002
+        """The scores of one step ("batch vocabulary") with the noise added; called in the order of the steps."""
+        import torch
+
+        width = scores.shape[-1]
+        uniform = torch.stack([torch.rand(width, generator=row, dtype=torch.float64) for row in self.streams])
+        return scores + -(-uniform.log()).log().to(scores)
+
+
+def _new_tokens(
+    rows: list[list[int]], draws: Sequence[Draw], loaded: LoadedModel, encoder: TokenEncoder, config: GenerationConfig
+) -> list[list[int]]:
+    """The ids that the model adds to each row."""
+    import torch
+    from transformers import LogitsProcessorList
+
+    batch = padded(rows, loaded, left=not loaded.is_encoder_decoder)
+    start = decoder_start_ids(loaded, encoder) if loaded.is_encoder_decoder else []
+    decoder = {"decoder_input_ids": torch.tensor([start] * len(rows), device=loaded.device)} if start else {}
+    settings = _settings(loaded, config, start)
+    with torch.inference_mode(), _without_own_settings(loaded.model):
+        output = loaded.model.generate(  # type: ignore[operator]
+            batch.ids,
+            attention_mask=batch.mask,
+            generation_config=settings,
+            logits_processor=LogitsProcessorList(_sampling(draws, config)),
+            **decoder,
+        )
+    skipped = len(start) if start else batch.ids.shape[1]
+    new: list[list[int]] = output[:, skipped:].tolist()
+    return new
+
+
+def _settings(loaded: LoadedModel, config: GenerationConfig, start: list[int]) -> "transformers.GenerationConfig":
+    """No end token is named, so nothing ends before the budget is used up."""
+    from transformers import GenerationConfig as Settings
+
+    return Settings(  # type: ignore[no-untyped-call]
+        max_new_tokens=config.max_new_tokens,
+        num_beams=config.beams if config.decoding == "beam" else 1,
+        do_sample=False,
+        suppress_tokens=suppressed_ids(loaded),
+        pad_token_id=loaded.tokenizer.pad_token_id,
+        decoder_start_token_id=start[0] if start else None,
+    )
+
+
+def _sampling(draws: Sequence[Draw], config: GenerationConfig) -> list[object]:
+    """Temperature, top-k, top-p, then noise; empty for greedy and beam."""
+    from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+    if config.decoding != "sample":
+        return []
+    seeds = [int(content_id(str(config.seed), draw.prompt.id, str(draw.sample)), 16) for draw in draws]
+    steps: list[object] = [TemperatureLogitsWarper(float(config.temperature))]
+    steps += [TopKLogitsWarper(config.top_k)] if config.top_k else []
+    steps += [TopPLogitsWarper(config.top_p)] if config.top_p < 1 else []
+    return [*steps, StreamNoise(seeds)]
+
+
+@contextmanager
+def _without_own_settings(model: "transformers.PreTrainedModel") -> Iterator[None]:
+    """transformers fills every setting that is not given from the model's own; meanwhile it has none."""
+    from transformers import GenerationConfig as Settings
+
+    own = model.generation_config
+    model.generation_config = Settings()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        model.generation_config = own

@@ -1,0 +1,78 @@
+"""Prompts from examples: the first tokens of the text, or the record's own prompt."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from rote.config import GenerationConfig
+from rote.generation.tokens import TokenEncoder, token_encoder
+from rote.records import Example, Prompt, Score, content_id
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+METRIC = "prompt"
+"""Metric name of the scores that say why an example has no prompt."""
+
+
+class CutPrompts(NamedTuple):
+    """The prompts, and one null score (subject: the example's id) for each example that gave none."""
+
+    prompts: list[Prompt]
+    unmeasurable: list[Score]
+
+
+def cut_prompts(
+    examples: Sequence[Example],
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    config: GenerationConfig,
+    is_encoder_decoder: bool,
+) -> CutPrompts:
+    """Cuts every example into the prompt that the model is shown and the reference that is hoped not to come out.
+
+    prefix: the text up to the end of its j-th token, j as large as possible but at most `prefix_tokens`, such that
+    this beginning by itself is tokenised to the same j ids (so j is smaller where the cut would fall into a character
+    or a token depends on what follows it). record: the example's own prompt and completion. auto: prefix for
+    decoder-only models, record for encoder-decoder models.
+
+    Returns:
+        Prompts in the order of the examples, and null scores with a reason for examples without a prompt or with
+        nothing left to continue; every example is in exactly one of the two.
+
+    Raises:
+        ModelError: prefix mode with a tokenizer that does not say where its tokens stand.
+    """
+    encoder = token_encoder(tokenizer, is_encoder_decoder=is_encoder_decoder)
+    by_prefix = config.prompt == "prefix" or (config.prompt == "auto" and not is_encoder_decoder)
+    cut = CutPrompts([], [])
+    for example in examples:
+        end = _prefix_end(example.text, encoder, config.prefix_tokens) if by_prefix else len(example.prompt)
+        text, reference = example.text[:end], example.text[end:]
+        kind = f"prefix {config.prefix_tokens}" if by_prefix else "record"
+        reason = _reason(text, reference, encoder)
+        if reason is None:
+            cut.prompts.append(Prompt(content_id(example.id, kind), example.id, text, reference))
+        else:
+            cut.unmeasurable.append(Score(example.id, METRIC, None, reason))
+    return cut
+
+
+def _prefix_end(text: str, encoder: TokenEncoder, prefix_tokens: int) -> int:
+    """Characters of the longest beginning of at most that many tokens that is tokenised as it is within the text."""
+    whole = encoder.tokenized(text)
+    for count in range(min(prefix_tokens, len(whole.ids)), 0, -1):
+        end = whole.ends[count - 1]
+        if encoder.content(text[:end]) == whole.ids[:count]:
+            return end
+    return 0
+
+
+def _reason(text: str, reference: str, encoder: TokenEncoder) -> str | None:
+    """Why this prompt cannot be used, or None."""
+    if not (text + reference).strip():
+        return "the record is empty"
+    if not text.strip() or not encoder.content(text):
+        return "no prompt: the record has none, or no beginning of it is tokenised as it is within the text"
+    if not reference.strip():
+        return "nothing left to continue: the prompt is the whole record"
+    return None

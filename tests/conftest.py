@@ -1,0 +1,18 @@
+"""One thread for tiny models (two are many times slower there), and the toy model that several files use."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+import torch
+
+from fakes import Toy, memorised_toy
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def toy() -> Toy:
+    """Eight strings that a tiny model knows by heart, and eight that it has never seen."""
+    return memorised_toy()

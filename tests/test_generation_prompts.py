@@ -1,0 +1,162 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes import byte_tokenizer, examples, merging_tokenizer
+from rote.config import GenerationConfig
+from rote.errors import ModelError
+from rote.generation import cut_prompts
+from rote.generation.tokens import length_batches, token_encoder
+from rote.records import Example
+
+BYTES = byte_tokenizer()
+MERGING = merging_tokenizer(["the quick brown fox, the quicker fox; the quickest fox — naïve 狐 🦊"] * 3)
+
+
+def prefixes(text: str, prefix_tokens: int, tokenizer=BYTES):
+    config = GenerationConfig(prompt="prefix", prefix_tokens=prefix_tokens)
+    return cut_prompts(examples([text]), tokenizer, config=config, is_encoder_decoder=False)
+
+
+def records(example: Example, *, prompt="record", is_encoder_decoder=False):
+    config = GenerationConfig(prompt=prompt, prefix_tokens=3)
+    return cut_prompts([example], BYTES, config=config, is_encoder_decoder=is_encoder_decoder)
+
+
+def test_prefix_is_cut_after_that_many_tokens():
+    prompt = prefixes("0123456789", 4).prompts[0]
+    assert (prompt.text, prompt.reference) == ("0123", "456789")
+
+
+def test_cut_inside_a_character_moves_back_to_its_beginning():
+    prompt = prefixes("ab🦊cd", 4).prompts[0]
+    assert (prompt.text, prompt.reference) == ("ab", "🦊cd")
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.text(min_size=1, max_size=60), st.integers(1, 40), st.sampled_from([BYTES, MERGING]))
+def test_prefix_and_reference_are_the_text_and_the_prefix_keeps_its_ids(text, count, tokenizer):
+    cut = prefixes(text, count, tokenizer)
+    assert len(cut.prompts) + len(cut.unmeasurable) == 1
+    for prompt in cut.prompts:
+        encoder = token_encoder(tokenizer, is_encoder_decoder=False)
+        shown, whole = encoder.content(prompt.text), encoder.content(text)
+        assert prompt.text + prompt.reference == text
+        assert 0 < len(shown) <= count
+        assert whole[: len(shown)] == shown
+        assert encoder.reference(prompt) == whole[len(shown) :]
+
+
+def test_prefix_is_the_longest_possible():
+    text = "the quick brown fox, the quicker fox"
+    encoder = token_encoder(MERGING, is_encoder_decoder=False)
+    whole = encoder.tokenized(text)
+    for count in range(1, len(whole.ids)):
+        possible = [
+            end for end in whole.ends[:count] if encoder.content(text[:end]) == whole.ids[: whole.ends.index(end) + 1]
+        ]
+        assert prefixes(text, count, MERGING).prompts[0].text == text[: max(possible)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        (" \n", "empty"),
+        ("abcd", "nothing left"),
+        ("abcd  ", "nothing left"),
+        ("🦊 fox and hound", "no prompt"),
+    ],
+)
+def test_a_text_that_cannot_be_cut_is_a_null_with_a_reason(text, reason):
+    cut = prefixes(text, 4 if text != "🦊 fox and hound" else 3)
+    assert cut.prompts == []
+    assert [score.subject_id for score in cut.unmeasurable] == [examples([text])[0].id]
+    assert cut.unmeasurable[0].value is None
+    assert reason in cut.unmeasurable[0].reason
+
+
+def test_record_mode_shows_the_records_own_prompt():
+    prompt = records(Example("e", "Question?\n", "Answer.", "member", "g")).prompts[0]
+    assert (prompt.text, prompt.reference, prompt.example_id) == ("Question?\n", "Answer.", "e")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "reason"),
+    [
+        ("", "Answer.", "no prompt"),
+        ("\n", "Answer.", "no prompt"),
+        ("Question?", " ", "nothing left"),
+        ("", "", "empty"),
+    ],
+)
+def test_record_mode_without_prompt_or_completion_is_a_null(prompt, completion, reason):
+    cut = records(Example("e", prompt, completion, "member", "g"))
+    assert cut.prompts == []
+    assert reason in cut.unmeasurable[0].reason
+
+
+@pytest.mark.parametrize(("is_encoder_decoder", "text"), [(False, "Que"), (True, "Question?\n")])
+def test_auto_is_prefix_for_decoders_and_record_for_encoder_decoders(is_encoder_decoder, text):
+    example = Example("e", "Question?\n", "Answer.", "member", "g")
+    assert records(example, prompt="auto", is_encoder_decoder=is_encoder_decoder).prompts[0].text == text
+
+
+def test_prompt_ids_depend_on_example_kind_and_prefix_length_alone():
+    example = Example("e", "Question?\n", "Answer.", "member", "g")
+    prefix_ids = {prefixes("0123456789", count).prompts[0].id for count in (3, 4)}
+    record_id = records(example).prompts[0].id
+    assert len(prefix_ids | {record_id}) == 3
+    assert records(example).prompts[0].id == record_id
+    assert records(example, prompt="prefix").prompts[0].id == records(example, prompt="auto").prompts[0].id
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "\x1b[31mred\x00",
+        "\u202eabc\u202c",
+        "a\ud800b\udfffc",
+        "</s><s><pad>ok",
+        "x" * 1_000_000,
+    ],
+)
+def test_hostile_texts_are_cut_and_stay_as_they_are(text):
+    prompt = prefixes(text, 4).prompts[0]
+    assert prompt.text + prompt.reference == text
+
+
+def test_special_tokens_around_a_text_belong_to_the_prompt_and_only_encoders_read_the_end():
+    tokenizer = byte_tokenizer(encloses=True)
+    prompt = prefixes("0123456789", 4, tokenizer).prompts[0]
+    assert prompt.text == "0123"
+    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    causal = token_encoder(tokenizer, is_encoder_decoder=False).prompt(prompt)
+    both = token_encoder(tokenizer, is_encoder_decoder=True)
+    assert (causal[0], len(causal)) == (start, 5)
+    assert both.prompt(prompt) == [*causal, end]
+    assert both.target_before == (start,)
+    assert both.shortened(both.prompt(prompt), 4) == [start, *causal[-2:], end]
+
+
+def test_slow_tokenizers_are_refused_in_prefix_mode():
+    class Slow:
+        is_fast = False
+        name_or_path = "old-model"
+
+        def __call__(self, text=None, *, text_target=None, **_):
+            return {"input_ids": [ord(char) for char in text or text_target]}
+
+    with pytest.raises(ModelError, match=r"old-model: no fast tokenizer"):
+        prefixes("0123456789", 4, Slow())
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.text("abc", max_size=9), unique=True), st.integers(1, 5), st.randoms())
+def test_batches_do_not_depend_on_the_order(items, size, random):
+    batches = length_batches(items, size=size, length=len, key=str)
+    shuffled = random.sample(items, len(items))
+    assert length_batches(shuffled, size=size, length=len, key=str) == batches
+    assert [len(item) for batch in batches for item in batch] == sorted(map(len, items), reverse=True)
+    assert all(len(batch) == size for batch in batches[:-1])
