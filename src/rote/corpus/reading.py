@@ -1,0 +1,233 @@
+"""Reads the data sets of an audit: examples, dropped records, groups, members and non-members."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from rote.config import CorpusConfig
+from rote.corpus.chat import ChatTokenizer
+from rote.corpus.contamination import contaminated
+from rote.corpus.defects import NAMED, BadRecord, Dropped, TooManyBadRecords, counted, is_defect, shown_names
+from rote.corpus.files import read_rows
+from rote.corpus.formats import Row
+from rote.corpus.groups import Contexts, contexts_of, group_ids, link
+from rote.corpus.shapes import SHAPES, ShapeReader
+from rote.corpus.splits import draw, split
+from rote.errors import ConfigError, DataError
+from rote.records import Example, Split, content_id
+from rote.runs import Echo
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The records of an audit, in the order of their files."""
+
+    members: list[Example]
+    nonmembers: list[Example]
+    dropped: list[Dropped]
+    """One entry for each record that is no example of its own. "duplicate": it counts in the `copies` of its example."""
+    notes: tuple[str, ...]
+    """What was found and done, in sentences."""
+    digest: str
+    """Depends on the texts, copies, groups and splits of all examples, not on their order or their files."""
+
+    @property
+    def examples(self) -> list[Example]:
+        """Members, then non-members."""
+        return [*self.members, *self.nonmembers]
+
+
+def read_corpus(config: CorpusConfig, *, tokenizer: ChatTokenizer | None = None, echo: Echo = lambda _: None) -> Corpus:
+    """Reads members and non-members, drops and names what is defective, finds groups, splits and draws.
+
+    Every record that is read becomes an example or an entry in `dropped`; only `limit` leaves out sound records. Exact
+    duplicates (prompt and completion equal) within a split become one example with `copies`. They are properties of the
+    data, no defects, and do not count for `max_bad`. A non-member in one group with a member is dropped. Without a
+    non-member file, `holdout` sets a share of the groups aside.
+
+    Args:
+        config: files, fields, limits.
+        tokenizer: its chat template renders chat records; without one a plain form is used.
+        echo: gets each of the notes as soon as it is known.
+
+    Raises:
+        ConfigError: no data set, or a prompt field without a completion field.
+        DataError: a file cannot be read, no shape fits it, it holds no records, or a record is a member and a non-member.
+        TooManyBadRecords: the share of defective records in members or non-members is over `max_bad`, or nothing is
+            left; its `dropped` holds every record that was dropped so far.
+        MissingExtraError: a hub name without the package `datasets`.
+    """
+    if not config.members:
+        raise ConfigError("corpus.members: no data set given")
+    notes: list[str] = []
+
+    def say(note: str) -> None:
+        notes.append(note)
+        echo(note)
+
+    reader = ShapeReader(config, tokenizer)
+    members = _load(config.members, "member", reader, say)
+    nonmembers = _load(config.nonmembers, "non-member", reader, say) if config.nonmembers else _Loaded("", "non-member")
+    dropped = [*members.dropped, *nonmembers.dropped]
+    for loaded in (members, nonmembers):
+        _check_bad_share(loaded, config.max_bad, dropped)
+    _check_disjoint(members, nonmembers)
+    examples, unsuitable = _grouped(members, nonmembers, config, say)
+    examples = _split(examples, config, say)
+    drawn_members = _drawn(examples, "member", config, say)
+    drawn_nonmembers = _drawn(examples, "non-member", config, say)
+    digest = _digest([*drawn_members, *drawn_nonmembers])
+    return Corpus(drawn_members, drawn_nonmembers, [*dropped, *unsuitable], tuple(notes), digest)
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """What one data set holds, while it is read: distinct examples, and the records that are none."""
+
+    name: str
+    split: Split
+    examples: list[Example] = field(default_factory=list)
+    contexts: list[Contexts] = field(default_factory=list)
+    copies: Counter[str] = field(default_factory=Counter)
+    dropped: list[Dropped] = field(default_factory=list)
+    shapes: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+
+    def finished(self) -> list[Example]:
+        """The examples with their number of copies."""
+        return [replace(example, copies=self.copies[example.id]) for example in self.examples]
+
+
+def _load(name: str, split: Split, reader: ShapeReader, say: Echo) -> _Loaded:
+    """Reads one data set record by record.
+
+    Raises:
+        DataError: it is empty, or no record has a known shape.
+    """
+    loaded = _Loaded(name, split)
+    places: dict[str, Example] = {}
+    first_fields: tuple[str, ...] | None = None
+    for row in read_rows(name, echo=say):
+        loaded.records += 1
+        if first_fields is None and not isinstance(row.content, BadRecord):
+            first_fields = tuple(row.content)
+        try:
+            _keep(row, loaded, reader, places)
+        except BadRecord as bad:
+            loaded.dropped.append(bad.at(row.file, row.line))
+    if not loaded.records:
+        raise DataError(f"{name}: holds no records")
+    if not loaded.shapes and first_fields is not None:
+        raise DataError(_no_shape(name, first_fields, reader.config))
+    shapes = ", ".join(
+        f"{n:,} {shape}" for shape, n in sorted(loaded.shapes.items(), key=lambda item: (-item[1], item[0]))
+    )
+    say(f"{name}: {loaded.records:,} records, recognised as: {shapes or 'nothing'}")
+    if loaded.dropped:
+        say(f"{name}: left out: {counted(loaded.dropped)}")
+    return loaded
+
+
+def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Example]) -> None:
+    """Adds the row to the examples, or to the copies of one.
+
+    Raises:
+        BadRecord: it is defective.
+    """
+    if isinstance(row.content, BadRecord):
+        raise row.content
+    shape = reader.shape_of(row.content)
+    loaded.shapes[shape.name] += 1
+    parts = reader.parts_of(row.content, shape)
+    name = content_id(parts.prompt, parts.completion)
+    loaded.copies[name] += 1
+    if name in places:
+        raise BadRecord("", "duplicate", f"the same as {_place(places[name])}")
+    example = Example(name, parts.prompt, parts.completion, loaded.split, name, file=row.file, line=row.line)
+    places[name] = example
+    loaded.examples.append(example)
+    loaded.contexts.append(contexts_of(parts))
+
+
+def _no_shape(name: str, fields: Iterable[str], config: CorpusConfig) -> str:
+    found = f"{name}: found the fields {shown_names(fields)}"
+    if config.completion_field:
+        wanted = [item for item in (config.prompt_field, config.completion_field) if item]
+        return f"{found}, but no record has {' and '.join(map(repr, wanted))} (--prompt-field, --completion-field)"
+    known = ", ".join(shape.name for shape in SHAPES)
+    return f"{found}; name those that hold the text with --prompt-field and --completion-field (known without: {known})"
+
+
+def _check_bad_share(loaded: _Loaded, max_bad: float, dropped: Sequence[Dropped]) -> None:
+    bad = [item for item in loaded.dropped if is_defect(item)]
+    share = len(bad) / loaded.records if loaded.records else 0.0
+    named = "".join(f"\n  {item}" for item in bad[:NAMED])
+    counts = f"{loaded.name}: {len(bad):,} of {loaded.records:,} records are defective ({share:.1%}; {counted(bad)})"
+    if share > max_bad:
+        raise TooManyBadRecords(f"{counts}, more than corpus.max_bad = {max_bad:.1%}{named}", dropped)
+    if bad and not loaded.examples:
+        raise TooManyBadRecords(f"{counts}, none is left{named}", dropped)
+
+
+def _check_disjoint(members: _Loaded, nonmembers: _Loaded) -> None:
+    known = {example.id: example for example in members.examples} if nonmembers.examples else {}
+    both = [example for example in nonmembers.examples if example.id in known]
+    if both:
+        pairs = "".join(f"\n  {_place(item)} is {_place(known[item.id])}" for item in both[:NAMED])
+        raise DataError(f"{len(both):,} non-members are members as well; remove them from one of the two:{pairs}")
+
+
+def _place(example: Example) -> str:
+    return f"{example.file}, line {example.line}"
+
+
+def _grouped(
+    members: _Loaded, nonmembers: _Loaded, config: CorpusConfig, say: Echo
+) -> tuple[list[Example], list[Dropped]]:
+    """All examples with their groups, without the non-members that are linked to a member."""
+    examples = [*members.finished(), *nonmembers.finished()]
+    say(f"looking for duplicates and shared contexts among {len(examples):,} distinct records")
+    links = link(examples, [*members.contexts, *nonmembers.contexts], near_duplicate=config.near_duplicate)
+    linked = contaminated(examples, links, near_duplicate=config.near_duplicate)
+    numbers = [i for i in range(len(examples)) if i not in linked]
+    groups = group_ids([examples[i].id for i in numbers], [links.groups[i] for i in numbers])
+    kept = [replace(examples[i], group=group) for i, group in zip(numbers, groups, strict=True)]
+    _say_groups(kept, links.templates, say)
+    if linked:
+        left_out = f"{len(linked):,} of {len(nonmembers.examples):,} non-members are linked to members and left out"
+        say(f"{nonmembers.name}: {left_out}: {counted(linked.values())}")
+    return kept, list(linked.values())
+
+
+def _say_groups(examples: Sequence[Example], templates: int, say: Echo) -> None:
+    sizes = Counter(example.group for example in examples)
+    shared = sum(n for n in sizes.values() if n > 1)
+    say(f"{len(sizes):,} groups; {shared:,} records share theirs, the largest has {max(sizes.values()):,}")
+    if templates:
+        say(f"{templates:,} parts of prompts stand under so many records that they count as templates, not as contexts")
+
+
+def _split(examples: Sequence[Example], config: CorpusConfig, say: Echo) -> list[Example]:
+    """The examples; some of them set aside as non-members, if that is asked for and there are none yet."""
+    if config.nonmembers or not config.holdout:
+        if config.holdout:
+            say(f"corpus.holdout = {config.holdout} is not used: there is a file of non-members")
+        return list(examples)
+    members, nonmembers = split(examples, config.holdout, config.seed)
+    say(f"{len(nonmembers):,} of {len(examples):,} records are set aside as non-members (seed {config.seed})")
+    return [*members, *nonmembers]
+
+
+def _drawn(examples: Sequence[Example], wanted: Split, config: CorpusConfig, say: Echo) -> list[Example]:
+    found = [example for example in examples if example.split == wanted]
+    drawn = draw(found, config.limit, seed=config.seed)
+    if len(drawn) < len(found):
+        say(f"{len(drawn):,} of {len(found):,} {wanted}s are drawn (corpus.limit, seed {config.seed})")
+    elif not found:
+        say(f"no {wanted}s")
+    return drawn
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    rows = sorted(f"{item.id} {item.split} {item.group} {item.copies}" for item in examples)
+    return content_id(*rows)
