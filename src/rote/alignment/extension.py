@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rote.alignment.presets import Preset
-from rote.alignment.seeding import SentencePairs, Seeds
+from rote.alignment.seeding import Seeds, SentencePairs
 
 
 @dataclass(frozen=True, slots=True)

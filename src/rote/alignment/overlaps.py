@@ -37,9 +37,7 @@ def resolve_one_sided(passages: Sequence[PassagePair], pairs: SentencePairs, *, 
     return kept
 
 
-def _winner(
-    champion: PassagePair, rivals: Sequence[PassagePair], pairs: SentencePairs, side_of: SideOf
-) -> PassagePair:
+def _winner(champion: PassagePair, rivals: Sequence[PassagePair], pairs: SentencePairs, side_of: SideOf) -> PassagePair:
     """The rival with the highest quality among those that beat the champion; of two perfect ones the longer wins."""
     winner, highest = champion, 0.0
     for rival in rivals:
@@ -57,21 +55,20 @@ def resolve_both_sides(passages: Sequence[PassagePair], pairs: SentencePairs) ->
     """Symmetric in the two sides: a passage yields only to a better one that holds more than half of it.
 
     Two passages conflict where they share more than half of the sentences of the shorter, on either side. The quality
-    is averaged over the sides on which they overlap. Conflicts are decided from the clearest to the closest, so that a
+    is averaged over the sides on which they overlap; of equals the longer wins. Conflicts are decided from the clearest to the closest, so that a
     passage that is out no longer beats others.
     """
-    conflicts = []
+    conflicts: list[tuple[float, int, int, int]] = []
     for a, b in combinations(range(len(passages)), 2):
         sides = [side for side in (_generated, _training) if side(passages[a]).shared(side(passages[b]))]
         if any(_holds_half(side(passages[a]), side(passages[b])) for side in sides):
             scores = [_qualities(passages[a], passages[b], pairs, side) for side in sides]
-            margin = sum(own - other for own, other in scores) / len(scores)
-            margin = margin or _size(passages[a]) - _size(passages[b])
-            conflicts.append((margin, a, b))
+            margin = round(sum(own - other for own, other in scores) / len(scores), 9)
+            conflicts.append((margin, _size(passages[a]) - _size(passages[b]), a, b))
     out: set[int] = set()
-    for margin, a, b in sorted(conflicts, key=lambda conflict: -abs(conflict[0])):
+    for margin, size, a, b in sorted(conflicts, key=lambda conflict: (-abs(conflict[0]), -abs(conflict[1]))):
         if a not in out and b not in out:
-            out.add(b if margin >= 0 else a)
+            out.add(b if (margin, size) >= (0, 0) else a)
     return [passage for index, passage in enumerate(passages) if index not in out]
 
 
@@ -79,9 +76,7 @@ def _holds_half(one: SentenceRange, other: SentenceRange) -> bool:
     return 2 * one.shared(other) > min(len(one), len(other))
 
 
-def _qualities(
-    one: PassagePair, other: PassagePair, pairs: SentencePairs, side_of: SideOf
-) -> tuple[float, float]:
+def _qualities(one: PassagePair, other: PassagePair, pairs: SentencePairs, side_of: SideOf) -> tuple[float, float]:
     return _quality_against(one, other, pairs, side_of), _quality_against(other, one, pairs, side_of)
 
 

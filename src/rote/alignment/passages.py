@@ -73,9 +73,7 @@ def _resolved(pairs: SentencePairs, gap: int, preset: Preset) -> list[PassagePai
     return resolve_one_sided(passages, pairs, side=preset.copy_side)
 
 
-def _long_enough(
-    found: list[PassagePair], left: PreparedText, right: PreparedText, preset: Preset
-) -> list[Passage]:
+def _long_enough(found: list[PassagePair], left: PreparedText, right: PreparedText, preset: Preset) -> list[Passage]:
     passages = []
     for pair in found:
         generated = left.chars(pair.generated.first, pair.generated.last)

@@ -50,9 +50,9 @@ def _prepare(
     return _compress(_merge_short(rows, min_terms, merged_end_is_short))
 
 
-def _merge_short(rows: list[tuple[Span, Counter[str]]], min_terms: int, end_is_short: bool) -> list[
-    tuple[Span, Counter[str]]
-]:
+def _merge_short(
+    rows: list[tuple[Span, Counter[str]]], min_terms: int, end_is_short: bool
+) -> list[tuple[Span, Counter[str]]]:
     """Merges each sentence of fewer terms into its successor, from left to right; the last one stays."""
     merged: list[tuple[Span, Counter[str]]] = []
     for span, found in rows:

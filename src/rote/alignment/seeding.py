@@ -40,14 +40,19 @@ class SentenceVectors:
     def passage(self, first: int, last: int) -> npt.NDArray[np.float64]:
         """The sum of the vectors of sentences `first` to `last`, inclusive."""
         rows = slice(self.row_starts[first], self.row_starts[last + 1])
-        return np.bincount(self.columns[rows], weights=self.weights[rows], minlength=self.size)
+        return _sums(self.columns[rows], self.weights[rows], self.size)
 
     def _rows(self, values: npt.NDArray[np.float64]) -> csr_array:
         return csr_array((values, self.columns, self.row_starts), shape=(len(self.row_starts) - 1, self.size))
 
     def _row_sums(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         rows = np.repeat(np.arange(len(self.row_starts) - 1), self.sizes())
-        return np.bincount(rows, weights=values, minlength=len(self.row_starts) - 1)
+        return _sums(rows, values, len(self.row_starts) - 1)
+
+
+def _sums(places: npt.NDArray[np.int64], values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+    """For each of `size` places the sum of its values."""
+    return np.asarray(np.bincount(places, weights=values, minlength=size), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +66,9 @@ class SentencePairs:
     seeds: Seeds
 
 
-def weigh(generated: PreparedText, training: PreparedText, *, smooths_idf: bool) -> tuple[
-    SentenceVectors, SentenceVectors
-]:
+def weigh(
+    generated: PreparedText, training: PreparedText, *, smooths_idf: bool
+) -> tuple[SentenceVectors, SentenceVectors]:
     """Weights w(t, s) = tf(t, s) · ln(N / df(t)), or ln(1 + N / df(t)) smoothed.
 
     N is the number of sentences of both texts, df(t) the number of them that hold t.
@@ -81,9 +86,7 @@ def weigh(generated: PreparedText, training: PreparedText, *, smooths_idf: bool)
     )
 
 
-def _weighted(
-    text: PreparedText, columns: npt.NDArray[np.int64], idf: npt.NDArray[np.float64]
-) -> SentenceVectors:
+def _weighted(text: PreparedText, columns: npt.NDArray[np.int64], idf: npt.NDArray[np.float64]) -> SentenceVectors:
     return SentenceVectors(text.row_starts, columns, text.counts * idf[columns], len(idf))
 
 
