@@ -52,9 +52,7 @@ def make_aligner(config: AlignmentConfig, *, model: ModelConfig | None = None) -
     judge = Judge(
         preset=PRESETS[config.preset],
         language=language,
-        classifier=load_classifier(config.paraphrase_model, device=device)
-        if has_model
-        else LexicalClassifier(language),
+        classifier=load_classifier(named, device=device) if named else LexicalClassifier(language),
         find_entities=spacy_entities(config.spacy_model) if config.spacy_model else rule_entities(language),
     )
     return Aligner(judge)
