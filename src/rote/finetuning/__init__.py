@@ -1,0 +1,18 @@
+"""Stage 2 of 7: fine-tuning a base model on the members: all weights, the output embedding alone, or LoRA adapters.
+
+`finetune` trains with transformers' Trainer and leaves a folder:
+
+    final/                  the model (or adapter) after the last pass, with its tokenizer
+    checkpoints/epoch-01/ … the model after each pass before the last, ready for an audit of its own
+    training.json           settings, losses before and after each pass, what was trained, which tensors changed
+    members.jsonl           the rows trained on, each as often as it was trained on: the audit's members
+    nonmembers.jsonl        the validation records: the audit's non-members
+
+A run that is killed goes on after its last finished pass and, on a CPU, ends in the same weights, bit for bit.
+"""
+
+from rote.finetuning.record import Epoch, Training, read_training
+from rote.finetuning.repetition import repeat_members
+from rote.finetuning.training import finetune
+
+__all__ = ["Epoch", "Training", "finetune", "read_training", "repeat_members"]

@@ -1,0 +1,271 @@
+"""The training run itself: transformers' Trainer, fed with token rows, keeping a model to audit after each pass.
+
+Imports torch and transformers; `rote.finetuning` imports this module only when it trains.
+"""
+
+import json
+import math
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from peft import PeftModel
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    logging,
+)
+
+from rote.config import FinetuningConfig
+from rote.errors import ModelError
+from rote.finetuning.encoding import Row
+from rote.finetuning.losses import Collator, TokenLoss, mean_loss
+from rote.finetuning.record import CHECKPOINTS, FINAL, RESUME, Epoch, Training, write_training
+from rote.runs import Echo
+
+SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training: what, on what, how, and where to."""
+
+    model: PreTrainedModel
+    """With exactly its trainable parameters requiring gradients."""
+    tokenizer: PreTrainedTokenizerBase
+    rows: Sequence[Row]
+    """One pass, repetitions included."""
+    members: Sequence[Row]
+    """Distinct members that their loss is measured on."""
+    validation: Sequence[Row]
+    config: FinetuningConfig
+    steps: int
+    """Optimizer steps; 0: `config.epochs` passes."""
+    dtype: str
+    """Number format of the forward pass."""
+    out: Path
+    echo: Echo
+
+
+def train(job: Job, training: Training) -> Training:
+    """Trains the job's model in place; returns the record with its epochs. The last model is not saved yet.
+
+    Goes on from the last whole checkpoint under OUT/resume where there is one.
+    """
+    folder = job.out / RESUME
+    resumed_from = _last_checkpoint(folder)
+    training = replace(training, epochs=_epochs_until(training, resumed_from))
+    if resumed_from:
+        job.echo(f"going on after {len(training.epochs)} finished passes")
+    causal = not job.model.config.is_encoder_decoder
+    loss = TokenLoss(causal=causal, scored_tokens=training.epochs[-1].scored_tokens if training.epochs else 0)
+    recorder = Recorder(job, training, loss=loss)
+    trainer = Trainer(
+        model=job.model,
+        args=_arguments(job, folder),
+        data_collator=recorder.collate,
+        train_dataset=job.rows,
+        compute_loss_func=loss,
+        callbacks=[recorder, *([Bar()] if sys.stderr.isatty() else [])],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
+    return recorder.training
+
+
+def save_model(job: Job, folder: Path) -> None:
+    """Writes model (or adapter) and tokenizer as a folder that exists only when it is whole; replaces an old one."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    if job.config.strategy == "lora":
+        # left to itself, peft asks the hub whether the vocabulary grew
+        cast(PeftModel, job.model).save_pretrained(str(temporary), save_embedding_layers=False)
+    else:
+        job.model.save_pretrained(temporary)
+    job.tokenizer.save_pretrained(temporary)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Transformers and peft say nothing below an error, and show no bars of their own."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            # from the Trainer's own checkpoints of adapters; nothing is amiss
+            warnings.filterwarnings("ignore", message="(Could not find a config file|Setting `save_embedding_layers`)")
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+class Recorder(TrainerCallback):
+    """After each pass: measures the losses, keeps the model, writes the record; only then the Trainer saves its state.
+
+    In this order a run that is killed at any point repeats the pass and ends in the same bytes.
+    """
+
+    def __init__(self, job: Job, training: Training, *, loss: TokenLoss) -> None:
+        self.job = job
+        self.training = training
+        self.loss = loss
+        self.collate = Collator(job.model, int(job.tokenizer.pad_token_id))
+        self.started = time.monotonic()
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **_: object,
+    ) -> None:
+        """Measures the losses of the model before training."""
+        if state.max_steps <= self.job.config.warmup_steps:
+            warm_up = self.job.config.warmup_steps
+            self.job.echo(f"the warm-up ({warm_up} steps) is no shorter than the training ({state.max_steps} steps)")
+        if state.global_step == 0:
+            validation, members = self._mean(self.job.validation), self._mean(self.job.members)
+            self.training = replace(self.training, base_validation_loss=validation, base_members_loss=members)
+        self.started = time.monotonic()
+
+    def on_log(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,
+        **found: object,
+    ) -> None:
+        """The Trainer logs "loss" once, at the end of each pass."""
+        logs = cast(dict[str, float], found["logs"])
+        if "loss" not in logs:
+            return
+        is_last = state.global_step >= state.max_steps
+        epoch = self._epoch(state, training_loss=logs["loss"], is_last=is_last)
+        _check_finite(epoch, self.job.config.learning_rate)
+        if is_last:
+            control.should_save = False  # nothing is left to resume
+        elif epoch.folder:
+            save_model(self.job, self.job.out / epoch.folder)
+        self.training = replace(self.training, epochs=(*self.training.epochs, epoch), steps=epoch.steps)
+        write_training(self.job.out, self.training)
+        self.job.echo(_line(epoch))
+        self.started = time.monotonic()
+
+    def _epoch(self, state: TrainerState, *, training_loss: float, is_last: bool) -> Epoch:
+        number = len(self.training.epochs) + 1
+        kept = "" if self.job.config.steps else f"{CHECKPOINTS}/epoch-{number:02d}"
+        return Epoch(
+            number=number,
+            passes=round(state.epoch or 0.0, 6),
+            steps=state.global_step,
+            tokens=int(state.num_input_tokens_seen),
+            scored_tokens=self.loss.scored_tokens,
+            training_loss=training_loss,
+            validation_loss=self._mean(self.job.validation),
+            members_loss=self._mean(self.job.members),
+            elapsed_s=round(time.monotonic() - self.started, 3),
+            folder=FINAL if is_last else kept,
+        )
+
+    def _mean(self, rows: Sequence[Row]) -> float | None:
+        return mean_loss(self.job.model, rows, self.collate, batch_size=self.job.config.batch_size)
+
+
+class Bar(ProgressCallback):
+    """The Trainer's progress bar without its log lines."""
+
+    def on_log(self, *_: object, **__: object) -> None:
+        """Says nothing: the Recorder tells the losses."""
+
+
+def _arguments(job: Job, folder: Path) -> TrainingArguments:
+    config, device = job.config, job.model.device
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=config.epochs,
+        max_steps=job.steps or -1,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=SCHEDULES[config.schedule],
+        warmup_steps=config.warmup_steps,
+        weight_decay=config.weight_decay,
+        max_grad_norm=1.0,
+        seed=config.seed,
+        data_seed=config.seed,
+        # Not grouped by length: the copies of a repeated record are equally long and would share a batch.
+        train_sampling_strategy="random",
+        bf16=job.dtype == "bfloat16",
+        fp16=job.dtype == "float16",
+        save_strategy="epoch",
+        save_total_limit=1,
+        logging_strategy="epoch",
+        logging_nan_inf_filter=False,
+        include_num_input_tokens_seen="non_padding",
+        remove_unused_columns=False,
+        use_cache=getattr(job.model.config, "use_cache", True),  # saved with the model; off, generation would crawl
+        dataloader_num_workers=0,
+        dataloader_pin_memory=device.type == "cuda",
+        use_cpu=device.type == "cpu",
+        disable_tqdm=True,
+        log_level="error",
+        report_to="none",
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # one device: the Trainer would spread over all that it sees
+    return arguments
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint of the Trainer; torn ones (it writes the state last) are removed."""
+    for path in sorted(folder.glob("checkpoint-*"), key=_steps_of, reverse=True):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(path)
+        else:
+            return path
+    return None
+
+
+def _epochs_until(training: Training, checkpoint: Path | None) -> tuple[Epoch, ...]:
+    """The epochs before the checkpoint; the others are trained again."""
+    steps = _steps_of(checkpoint) if checkpoint else 0
+    return tuple(epoch for epoch in training.epochs if epoch.steps <= steps)
+
+
+def _steps_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _check_finite(epoch: Epoch, learning_rate: float) -> None:
+    for name, value in (("training", epoch.training_loss), ("validation", epoch.validation_loss)):
+        if value is not None and not math.isfinite(value):
+            raise ModelError(
+                f"the {name} loss is {value} after pass {epoch.number}: training diverged "
+                f"(finetuning.learning_rate = {learning_rate:g})"
+            )
+
+
+def _line(epoch: Epoch) -> str:
+    shown = {"training": epoch.training_loss, "validation": epoch.validation_loss, "members": epoch.members_loss}
+    losses = ", ".join(f"{name} {value:.3f}" for name, value in shown.items() if value is not None)
+    return f"epoch {epoch.number}: {losses} nats a token; {epoch.steps} steps, {epoch.elapsed_s:.1f} s"

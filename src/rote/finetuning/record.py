@@ -1,0 +1,139 @@
+"""What is recorded of a training, in `training.json` beside the model."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from rote.errors import StaleRunError
+from rote.records import Json, from_row, to_row
+from rote.runs import write_atomically
+
+TRAINING = "training.json"
+MEMBERS = "members.jsonl"
+NONMEMBERS = "nonmembers.jsonl"
+CHECKPOINTS = "checkpoints"
+FINAL = "final"
+RESUME = "resume"
+OPTIMIZER = "AdamW, betas 0.9 and 0.999, epsilon 1e-8, gradient norm clipped at 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """Losses after one pass over the rows (the last pass may be partial). Losses: nats per scored token; lower fits better."""
+
+    number: int
+    """From 1."""
+    passes: float
+    """Passes over the rows since the start."""
+    steps: int
+    """Optimizer steps since the start."""
+    tokens: int
+    """Tokens read since the start, padding excluded (encoder-decoder: those of the encoder)."""
+    scored_tokens: int
+    """Tokens that stood in the loss since the start."""
+    training_loss: float
+    """Mean over the steps of the pass, taken while the weights moved."""
+    validation_loss: float | None
+    """Over all validation records, after the pass; None without validation records."""
+    members_loss: float | None
+    """Over at most 200 distinct members, after the pass."""
+    elapsed_s: float
+    folder: str
+    """The model after this pass, relative to `training.json`; "" where none was kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How a model was fine-tuned, and on what: everything that its audit must know."""
+
+    settings: dict[str, Json]
+    """All that the weights depend on; a finished training with equal settings is not repeated."""
+    strategy: str
+    loss: str
+    """Tokens in the loss: "text" or "completion" (encoder-decoder: always "completion")."""
+    base: str
+    base_digest: str
+    device: str
+    optimizer: str = OPTIMIZER
+    packages: dict[str, Json]
+    """Name → version."""
+    members: int
+    """Distinct records that were trained on."""
+    rows: int
+    """Records with their repetitions: one pass."""
+    cut: int
+    """Distinct records longer than the context, trained on up to it."""
+    left_out: int
+    """Distinct records without a token to learn, not trained on."""
+    context_tokens: int
+    parameters: int
+    """Of the model as trained, adapters and an untied head included."""
+    trainable_parameters: int
+    head_parameters: int
+    """Of the output embedding."""
+    head_share: float
+    """head_parameters / parameters."""
+    embeddings_untied: bool
+    """Input and output embedding shared their weights in the base; the head became a copy."""
+    base_validation_loss: float | None = None
+    """Before training, as `Epoch.validation_loss`."""
+    base_members_loss: float | None = None
+    epochs: tuple[Epoch, ...] = ()
+    steps: int = 0
+    changed_parameters: tuple[str, ...] = ()
+    """Tensors whose bytes differ from those before training."""
+    finished: bool = False
+
+
+def read_training(out: Path) -> Training:
+    """The record of the training in a folder.
+
+    Raises:
+        StaleRunError: there is none, or it cannot be read.
+    """
+    path = out / TRAINING
+    try:
+        return from_row(Training, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise StaleRunError(f"{path}: no record of a training can be read ({error})") from error
+
+
+def write_training(out: Path, training: Training) -> None:
+    """Writes the record atomically."""
+    text = json.dumps(to_row(training), indent=1, ensure_ascii=True) + "\n"
+    write_atomically(out / TRAINING, text.encode("ascii"))
+
+
+def known_training(out: Path, settings: dict[str, Json]) -> Training | None:
+    """The training that the folder holds, finished or not; None where it holds none.
+
+    Raises:
+        StaleRunError: the folder holds a training with other settings, or models that no training here made.
+    """
+    if not (out / TRAINING).exists():
+        strangers = [name for name in (FINAL, CHECKPOINTS, MEMBERS) if (out / name).exists()]
+        if strangers:
+            raise StaleRunError(
+                f"{out} holds {strangers[0]!r} but no {TRAINING}: give another folder, e.g. {_free(out)}"
+            )
+        return None
+    known = read_training(out)
+    differences = [
+        f"{name} was {known.settings.get(name)!r}, is {settings.get(name)!r}"
+        for name in sorted({*known.settings, *settings})
+        if known.settings.get(name) != settings.get(name)
+    ]
+    if differences:
+        raise StaleRunError(
+            f"{out} holds a model trained with other settings: {', '.join(differences)}; "
+            f"give another folder, e.g. {_free(out)}"
+        )
+    return known
+
+
+def _free(out: Path) -> Path:
+    """The first of OUT-2, OUT-3 … that does not exist."""
+    number = 2
+    while (free := out.with_name(f"{out.name}-{number}")).exists():
+        number += 1
+    return free

@@ -1,0 +1,75 @@
+"""How often each member is trained on, and the files that say so: a row stands there as often as it was trained on."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rote.config import FinetuningConfig
+from rote.errors import ConfigError, DataError
+from rote.records import Example, Json, content_id
+from rote.runs import encode
+
+SEPARATOR = "\n"
+"""What readers put between prompt and completion by default."""
+
+
+def repeat_members(members: Sequence[Example], repetition: Sequence[int], seed: int) -> list[Example]:
+    """The rows of one pass: every member as often as it is trained on, in the members' order.
+
+    A member stands `copies` times. With a repetition (r_1 .. r_k) the members are also dealt into k parts of as
+    equal size as whole duplicate groups allow, and those of part i stand `copies * r_i` times. The dealing depends on
+    the seed and the groups alone, not on the order of the members.
+
+    Raises:
+        ConfigError: a repetition is less than 1.
+        DataError: fewer groups than parts.
+    """
+    wrong = [times for times in repetition if times < 1]
+    if wrong:
+        raise ConfigError(f"finetuning.repetition: every number must be >= 1, found {wrong[0]}")
+    times = _deal(members, repetition, seed) if repetition else {}
+    return [member for member in members for _ in range(member.copies * times.get(member.group, 1))]
+
+
+def _deal(members: Sequence[Example], repetition: Sequence[int], seed: int) -> dict[str, int]:
+    """Duplicate group → its repetition: groups by falling size (then by a hash with the seed) to the smallest part."""
+    sizes = Counter(member.group for member in members)
+    if len(sizes) < len(repetition):
+        raise DataError(
+            f"finetuning.repetition has {len(repetition)} parts, but the {len(members)} members form only "
+            f"{len(sizes)} duplicate groups, and a group is never cut"
+        )
+    filled = [0] * len(repetition)
+    dealt: dict[str, int] = {}
+    for group in sorted(sizes, key=lambda name: (-sizes[name], content_id(str(seed), name))):
+        part = filled.index(min(filled))
+        filled[part] += sizes[group]
+        dealt[group] = repetition[part]
+    return dealt
+
+
+def step_limit(config: FinetuningConfig, rows: int) -> int:
+    """Optimizer steps to train for, where they are fixed: by `steps`, or by the token budget of `rows` unrepeated rows.
+
+    0 where the epochs over the repeated rows decide.
+    """
+    if config.steps or not (config.repetition and config.keep_token_budget):
+        return config.steps
+    batches = math.ceil(rows / config.batch_size)
+    return math.ceil(config.epochs * math.ceil(batches / config.gradient_accumulation))
+
+
+def to_jsonl(examples: Iterable[Example]) -> bytes:
+    """The examples as a data file that `rote check` and `rote audit` read.
+
+    A prompt that ends with the separator is written as prompt and completion, so that prompt + separator + completion
+    is the text again; any other record as its text alone, which is what was trained on.
+    """
+    return b"".join(encode(_fields(example)) + b"\n" for example in examples)
+
+
+def _fields(example: Example) -> Json:
+    prompt = example.prompt.removesuffix(SEPARATOR)
+    if prompt.strip() and prompt != example.prompt:  # readers take a blank prompt for none
+        return {"prompt": prompt, "completion": example.completion}
+    return {"text": example.text}
