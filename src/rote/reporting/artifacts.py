@@ -1,0 +1,89 @@
+"""What a run folder holds, read once and looked up by id."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rote import runs
+from rote.records import Candidate, Comparison, Estimate, Example, Generation, Match, Prompt, Score, Split, TokenScores
+from rote.runs import Run
+
+Record = TypeVar("Record")
+Grouped = TypeVar("Grouped", Match, Candidate)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """The records of a run. Of what the run does not hold there is nothing: an empty mapping or tuple."""
+
+    examples: Mapping[str, Example]
+    prompts: Mapping[str, Prompt]
+    generations: Mapping[str, Generation]
+    candidates: Mapping[str, Sequence[Candidate]]
+    """By generation id, in rank order."""
+    matches: Mapping[str, Sequence[Match]]
+    """By generation id."""
+    scores: Mapping[str, Mapping[str, Score]]
+    """By subject id, then metric."""
+    token_scores: Mapping[str, TokenScores]
+    """By subject id: prompt id, "-", model."""
+    estimates: Sequence[Estimate]
+    comparisons: Sequence[Comparison]
+
+    def score(self, subject_id: str, metric: str) -> float | None:
+        """The value of one score; None where it was not measured or not made."""
+        found = self.scores.get(subject_id, {}).get(metric)
+        return found.value if found else None
+
+    def split(self, generation: Generation) -> Split:
+        """The split of the record that the generation's prompt was cut from."""
+        return self.examples[generation.example_id].split
+
+
+def read_artifacts(run: Run) -> Artifacts:
+    """Reads everything that a report shows.
+
+    Raises:
+        StaleRunError: the run has no estimates yet.
+    """
+    token_scores = _all(run, runs.TOKEN_SCORES, TokenScores)
+    scores: dict[str, dict[str, Score]] = defaultdict(dict)
+    for score in _optional(run, runs.SCORES, Score):
+        scores[score.subject_id][score.metric] = score
+    return Artifacts(
+        examples={example.id: example for example in _optional(run, runs.EXAMPLES, Example)},
+        prompts={prompt.id: prompt for prompt in _optional(run, runs.PROMPTS, Prompt)},
+        generations={generation.id: generation for generation in _all(run, runs.GENERATIONS, Generation)},
+        candidates=_grouped(sorted(_optional(run, runs.CANDIDATES, Candidate), key=lambda item: item.rank)),
+        matches=_grouped(_optional(run, runs.MATCHES, Match)),
+        scores=dict(scores),
+        token_scores={f"{item.prompt_id}-{item.model}": item for item in token_scores},
+        estimates=run.read(runs.ESTIMATES, Estimate),
+        comparisons=_optional(run, runs.COMPARISONS, Comparison),
+    )
+
+
+def find(
+    estimates: Iterable[Estimate], metric: str, *, model: str = "tuned", split: Split = "member", stratum: str = "all"
+) -> Estimate | None:
+    """The one estimate of that metric for that group; None where it was not made."""
+    wanted = (metric, model, split, stratum)
+    return next((item for item in estimates if (item.metric, item.model, item.split, item.stratum) == wanted), None)
+
+
+def _optional(run: Run, name: str, kind: type[Record]) -> list[Record]:
+    return run.read(name, kind) if run.path(name).exists() else []
+
+
+def _all(run: Run, pattern: str, kind: type[Record]) -> list[Record]:
+    """The records of every artifact whose name fits the pattern (one per model), in the order of their names."""
+    names = sorted(path.name for path in run.folder.glob(pattern.format(model="*")))
+    return [record for name in names for record in run.read(name, kind)]
+
+
+def _grouped(records: Iterable[Grouped]) -> dict[str, Sequence[Grouped]]:
+    groups: dict[str, list[Grouped]] = defaultdict(list)
+    for record in records:
+        groups[record.generation_id].append(record)
+    return dict(groups)

@@ -1,0 +1,221 @@
+"""Several runs beside each other: one HTML page, and the same tables in the terminal."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from rote.config import AuditConfig, settings_of
+from rote.errors import StaleRunError
+from rote.records import Estimate, Json, Split
+from rote.reporting.artifacts import find
+from rote.reporting.contents import repetitions, settings_of_run
+from rote.reporting.figures import Figure, figure
+from rote.reporting.names import HEADLINE, title_of
+from rote.reporting.marks import visible
+from rote.reporting.page import write_html
+from rote.reporting.plots import Chart, Series, levels_chart
+from rote.reporting.terminal import figure_text, open_console, open_table
+from rote.reporting.verdict import verdict
+from rote.runs import ESTIMATES, REPORT_HTML, Run
+
+REPEATED = ("extractable", "verbatim", "at_least_idea", "exact_memorization")
+"""Metrics that are shown by repetition."""
+_STYLES = (0, 2, 3, 4, 5, 6, 7, 1)
+"""Chart styles of the runs, in order; the ninth run starts over."""
+_POPULATIONS: tuple[tuple[str, str, Split], ...] = (
+    ("members", "tuned", "member"),
+    ("base model", "base", "member"),
+    ("non-members", "tuned", "non-member"),
+)
+_FREE = {"batch_size", "paraphrase_model", "spacy_model"}
+"""Settings that may differ between runs without a warning here: results do not depend on the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRun:
+    """One run of a comparison, and what it is called there."""
+
+    folder: Path
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonGroup:
+    """Runs that stand in one table: what they have in common, and how to read them together."""
+
+    title: str
+    note: str
+    runs: tuple[ComparisonRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A table of figures: `cells[row][column]`."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    cells: tuple[tuple[Figure, ...], ...]
+    chart: Chart | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run as the page names it: its verdict, its one-line signature, and its own page where there is one."""
+
+    label: str
+    verdict: str
+    signature: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """One group as page and terminal show it."""
+
+    title: str
+    note: str
+    warnings: tuple[str, ...]
+    runs: tuple[RunView, ...]
+    metrics: tuple[Matrix, ...]
+    """One for each metric: members, base model and non-members by run."""
+    repeated: tuple[Matrix, ...]
+    """One for each metric: runs by number of copies; empty where copies do not vary."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    label: str
+    run: Run
+    config: AuditConfig
+    estimates: list[Estimate]
+
+
+def compare(runs: Sequence[Path], out: Path) -> int:
+    """Compares runs, named by their folders; writes the page, prints the tables, returns 0.
+
+    Raises:
+        StaleRunError: a folder is no run, or has no estimates yet.
+    """
+    names = [folder.resolve().name for folder in runs]
+    labels = [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, runs, strict=True)]
+    members = tuple(ComparisonRun(folder, label) for folder, label in zip(runs, labels, strict=True))
+    title = " / ".join(labels) if len(labels) <= 4 else f"{len(labels)} runs"
+    write_comparison(title, [ComparisonGroup(title="Comparison", note="", runs=members)], out)
+    return 0
+
+
+def write_comparison(title: str, groups: Sequence[ComparisonGroup], out: Path) -> None:
+    """Writes one self-contained HTML page that compares the runs of each group, and prints its tables.
+
+    Args:
+        title: of the page.
+        groups: each has its own tables and charts; runs may stand in several.
+        out: the page; links to the runs' own pages are relative to it.
+
+    Raises:
+        StaleRunError: a folder is no run, or has no estimates yet.
+    """
+    views = [_view(group, out) for group in groups]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_html("comparison.html.jinja", {"title": title, "groups": views}, out)
+    except OSError as error:
+        raise StaleRunError(f"{out}: cannot be written: {error.strerror or error}") from error
+    _print(title, views)
+
+
+def differences(runs: Sequence[_Read]) -> Iterator[str]:
+    """What makes runs of a group not comparable: other data, prompts, decoding, alignment or length of extraction."""
+    for name, values in _compared(runs):
+        if len(set(map(str, values))) > 1:
+            found = ", ".join(f"{run.label}: {str(value)[:40]}" for run, value in zip(runs, values, strict=True))
+            yield f"Not comparable: {name} differs ({found})."
+
+
+def _compared(runs: Sequence[_Read]) -> Iterator[tuple[str, list[Json]]]:
+    yield "the data (data_hash)", [str(one.run.manifest().get("data_hash"))[:8] for one in runs]
+    for section in ("generation", "alignment"):
+        settings = [settings_of(getattr(one.config, section)) for one in runs]
+        for key in settings[0]:
+            if key not in _FREE:
+                yield f"{section}.{key}", [values[key] for values in settings]
+    yield "scoring.suffix_tokens", [one.config.scoring.suffix_tokens for one in runs]
+
+
+def _view(group: ComparisonGroup, out: Path) -> GroupView:
+    runs = [_read(one) for one in group.runs]
+    if not runs:
+        raise StaleRunError(f"The group {group.title!r} has no runs to compare")
+    return GroupView(
+        title=group.title,
+        note=group.note,
+        warnings=tuple(differences(runs)),
+        runs=tuple(
+            RunView(one.label, verdict(one.estimates, one.config), one.run.signature(), _link(one.run, out))
+            for one in runs
+        ),
+        metrics=tuple(_by_population(runs)),
+        repeated=tuple(_by_repetition(runs)),
+    )
+
+
+def _read(one: ComparisonRun) -> _Read:
+    run = Run(one.folder, must_exist=True)
+    return _Read(one.label, run, settings_of_run(run), run.read(ESTIMATES, Estimate))
+
+
+def _by_population(runs: Sequence[_Read]) -> Iterator[Matrix]:
+    for metric in HEADLINE:
+        rows, cells = [], []
+        for name, model, split in _POPULATIONS:
+            found = [find(one.estimates, metric, model=model, split=split) for one in runs]
+            if any(found):
+                rows.append(name)
+                cells.append(tuple(map(figure, found)))
+        if rows:
+            yield Matrix(title_of(metric), tuple(one.label for one in runs), tuple(rows), tuple(cells), None)
+
+
+def _by_repetition(runs: Sequence[_Read]) -> Iterator[Matrix]:
+    copies = sorted({number for one in runs for number in repetitions(one.estimates)})
+    if len(copies) < 2:
+        return
+    levels = tuple(map(str, copies))
+    for metric in REPEATED:
+        found = [[find(one.estimates, metric, stratum=f"copies={n}") for n in copies] for one in runs]
+        if not any(any(row) for row in found):
+            continue
+        series = [
+            Series(one.label, _STYLES[i % len(_STYLES)], tuple(row))
+            for i, (one, row) in enumerate(zip(runs, found, strict=True))
+        ]
+        chart = levels_chart(title_of(metric), "copies of the record", levels, series)
+        cells = tuple(tuple(map(figure, row)) for row in found)
+        yield Matrix(title_of(metric), levels, tuple(one.label for one in runs), cells, chart)
+
+
+def _link(run: Run, out: Path) -> str:
+    """Where the run's own page lies, from the comparison's; "" where it has none."""
+    page = run.path(REPORT_HTML)
+    return quote(Path(os.path.relpath(page, out.parent)).as_posix()) if page.exists() else ""
+
+
+def _print(title: str, groups: Sequence[GroupView]) -> None:
+    """The tables of the page, in the terminal."""
+    from rich.text import Text
+
+    console = open_console()
+    console.print(Text(visible(title), style="bold underline"))
+    for group in groups:
+        console.print(Text(f"\n{visible(group.title)}", style="bold"))
+        console.print(Text(visible(group.note)))
+        for warning in group.warnings:
+            console.print(Text(visible(warning), style="bold red"))
+        for matrix in (*group.metrics, *group.repeated):
+            table = open_table([matrix.title, *matrix.columns])
+            for name, row in zip(matrix.rows, matrix.cells, strict=True):
+                table.add_row(Text(visible(name)), *map(figure_text, row))
+            console.print(table)

@@ -1,0 +1,74 @@
+"""Numbers as people read them: percent with counts and interval, or why there is no number."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rote.records import Comparison, Estimate
+from rote.reporting.names import is_share
+
+State = Literal["measured", "not measurable", "absent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One cell of a table: the number, what stands under it, and whether there is a number at all."""
+
+    main: str
+    detail: str
+    state: State
+
+
+def figure(estimate: Estimate | None) -> Figure:
+    """The cell for an estimate.
+
+    A rate is `20.7 %` over `31/150 · 15.0–27.8 %`; a mean is `2.31` over `n = 150 · 2.10–2.52`; an estimate without a
+    value is `not measurable` over its reason; no estimate at all is `–`.
+    """
+    if estimate is None:
+        return Figure("–", "", "absent")
+    if estimate.value is None:
+        return Figure("not measurable", estimate.reason or "", "not measurable")
+    count = f"n = {estimate.n:,}" if estimate.events is None else f"{estimate.events:,}/{estimate.n:,}"
+    return Figure(amount(estimate), " · ".join(part for part in (count, interval(estimate)) if part), "measured")
+
+
+def amount(estimate: Estimate) -> str:
+    """The value alone: a rate in percent, anything else as a number; "not measurable" where there is none."""
+    if estimate.value is None:
+        return "not measurable"
+    return percent(estimate.value) if is_share(estimate.metric) else number(estimate.value)
+
+
+def interval(estimate: Estimate) -> str:
+    """The interval, `15.0–27.8 %` or `2.10–2.52`; "" where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    if is_share(estimate.metric):
+        return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f} %"
+    return f"{number(estimate.low)}–{number(estimate.high)}"
+
+
+def percent(share: float) -> str:
+    """`20.7 %`."""
+    return f"{100 * share:.1f} %"
+
+
+def number(value: float) -> str:
+    """Three significant digits or, from 100 on, a whole number with thousands separated."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
+
+
+def chance(p_value: float) -> str:
+    """`p = 0.031`, or `p < 0.001`."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
+def attributable(comparison: Comparison | None) -> Figure:
+    """The cell for prompts where the first model alone shows it: `19.3 %` over `29/150 · p < 0.001`."""
+    if comparison is None:
+        return Figure("–", "", "absent")
+    n = comparison.both + comparison.only_first + comparison.only_second + comparison.neither
+    if n == 0:
+        return Figure("not measurable", "no prompt was measured under both models", "not measurable")
+    detail = f"{comparison.only_first:,}/{n:,} · {chance(comparison.p_value)}"
+    return Figure(percent(comparison.only_first / n), detail, "measured")

@@ -1,0 +1,72 @@
+"""Text for the eye: spans as marked pieces, long stretches cut with a stated count, nothing that a screen would obey."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from rote.records import Span
+
+_OBEYED = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\ufffe\uffff"
+    r"\ud800-\udfff\ue000-\uf8ff\U000e0000-\U000e0fff]"
+)
+"""Control characters but newline and tab, direction controls, invisible characters, lone surrogates, private use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text that the same spans cover."""
+
+    text: str
+    marks: tuple[int, ...]
+    """Indices of the spans that cover it, ascending; () where none does."""
+    omitted: int = 0
+    """Characters left out after `text`, to be stated there."""
+
+
+def visible(text: str) -> str:
+    """The text with every character that a browser or terminal would obey, or not show, as ⟨U+hex⟩.
+
+    Newlines and tabs stay (carriage return + newline counts as newline), and so do the joiners that scripts and emoji
+    need. The result can be encoded in UTF-8 and does nothing but be read.
+    """
+    return _OBEYED.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text.replace("\r\n", "\n"))
+
+
+def one_line(text: str, limit: int) -> str:
+    """The text made visible on one line, cut after `limit` characters with the count of what is left out."""
+    head = " ".join(text[: 4 * limit].split())[:limit]
+    rest = len(text) - len(text[: 4 * limit]) or max(0, len(" ".join(text[: 4 * limit].split())) - limit)
+    return visible(head) + (more(rest) if rest else "")
+
+
+def more(count: int) -> str:
+    """The words that stand in place of `count` characters."""
+    return f" … {count:,} more character{'' if count == 1 else 's'} …"
+
+
+def cut(text: str, spans: Sequence[Span]) -> list[Piece]:
+    """The text in pieces, cut wherever a span starts or ends.
+
+    The pieces joined are the text; the pieces that carry index i, joined, are exactly `spans[i].of(text)`.
+    """
+    bounds = {0, len(text)} | {min(bound, len(text)) for span in spans for bound in (span.start, span.end)}
+    edges = sorted(bounds)
+    pieces = []
+    for start, end in pairwise(edges):
+        marks = tuple(index for index, span in enumerate(spans) if span.start <= start and end <= span.end)
+        pieces.append(Piece(text[start:end], marks))
+    return pieces
+
+
+def shorten(pieces: Iterable[Piece], *, context: int, marked: int) -> Iterator[Piece]:
+    """The pieces, with the middle left out of those longer than `context` (under a mark: `marked`) characters."""
+    for piece in pieces:
+        limit = marked if piece.marks else context
+        if len(piece.text) <= limit:
+            yield piece
+            continue
+        head, tail = limit - limit // 2, limit // 2
+        yield replace(piece, text=piece.text[:head], omitted=len(piece.text) - head - tail)
+        yield replace(piece, text=piece.text[len(piece.text) - tail :])

@@ -1,0 +1,32 @@
+"""What metrics are called in a report, and how their figures are written; defined in `rote.scoring.metrics`."""
+
+from rote.scoring.metrics import METRICS, Metric
+
+HEADLINE = (*(metric.name for metric in METRICS.values() if metric.headline), "loss")
+"""Metrics of the headline table, in order."""
+RATES = tuple(name for name in HEADLINE if METRICS[name].estimator == "rate")
+"""Those that count prompts; the chart of a report."""
+
+
+def title_of(metric: str) -> str:
+    """The title of a metric; "verbatim@8" is "… (any of 8 samples)". A name that is not defined stands for itself."""
+    name, at, samples = metric.partition("@")
+    defined = METRICS.get(name)
+    title = defined.title if defined else name
+    return f"{title} (any of {samples} samples)" if at else title
+
+
+def definition_of(metric: str) -> str:
+    """The definition in one sentence, with its source; "" where the metric is not defined."""
+    defined = _metric(metric)
+    return f"{defined.definition} Source: {defined.source}." if defined else ""
+
+
+def is_share(metric: str) -> bool:
+    """Whether figures of the metric are shares, to be written in percent."""
+    defined = _metric(metric)
+    return defined is not None and defined.unit.startswith("share")
+
+
+def _metric(name: str) -> Metric | None:
+    return METRICS.get(name.partition("@")[0])

@@ -1,0 +1,223 @@
+"""A run in the terminal: the verdict, the headline table and the worst records, or one record with its evidence.
+
+Every text is made visible first and handed to rich as `Text`, so that nothing in a record is read as markup or obeyed.
+Matched passages stand in ⟦1 … ⟧ besides their colour, so that they can be seen without one.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from rote.errors import RoteError
+from rote.records import KINDS, Generation, Kind, Match, Span
+from rote.reporting import marks
+from rote.reporting.artifacts import Artifacts, read_artifacts
+from rote.reporting.cases import Case, TrainingText, case_of
+from rote.reporting.contents import COLUMNS, Report, report_of, settings_of_run
+from rote.reporting.figures import Figure, attributable, figure, number
+from rote.reporting.names import title_of
+from rote.reporting.page import match_title
+from rote.runs import REPORT_HTML, Run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+WORST_IDS = 15
+"""Records listed in the overview."""
+WIDE = 100
+"""From that many columns on generation and training text stand side by side."""
+CONTEXT_CHARS, MARKED_CHARS, PLAIN_CHARS = 300, 2_000, 1_200
+STYLES: Mapping[Kind, str] = {
+    "verbatim": "bold red",
+    "near-verbatim": "bold yellow",
+    "paraphrase": "bold blue",
+    "idea": "bold green",
+    "weak-paraphrase": "dim",
+}
+
+
+def show(run: Run, id: str | None) -> int:
+    """Prints the results of a run or, with an id, one record's generations beside its training texts; returns 0.
+
+    Args:
+        run: its scores must be made.
+        id: of an example, a prompt or a generation, or the start of one that belongs to one example only.
+
+    Raises:
+        RoteError: no such id (with the nearest ones), or several (with some of them).
+    """
+    artifacts = read_artifacts(run)
+    console = open_console()
+    if id is None:
+        _print_report(console, report_of(artifacts, run, settings_of_run(run)), run)
+        return 0
+    for generation in generations_of(id, artifacts):
+        _print_case(console, case_of(generation, artifacts))
+    return 0
+
+
+def generations_of(id: str, artifacts: Artifacts) -> list[Generation]:
+    """The generations that an id, or the start of one, means: its own, or those of the tuned and the base model."""
+    owners = {example_id: example_id for example_id in artifacts.examples}
+    owners |= {prompt.id: prompt.example_id for prompt in artifacts.prompts.values()}
+    owners |= {generation.id: generation.example_id for generation in artifacts.generations.values()}
+    found = [id] if id in owners else [name for name in owners if name.startswith(id)]
+    examples = sorted({owners[name] for name in found})
+    if not examples:
+        near = ", ".join(get_close_matches(id, owners, n=3, cutoff=0.4)) or "none is like it"
+        raise RoteError(f"no example, prompt or generation has the id {id!r} (near: {near})")
+    if len(examples) > 1:
+        raise RoteError(f"{id!r} is the start of {len(examples)} examples' ids: {', '.join(examples[:5])} …")
+    own = [item for item in artifacts.generations.values() if item.example_id == examples[0]]
+    named = [item for item in own if item.id.startswith(id) or item.prompt_id.startswith(id)]
+    chosen = [item for item in named if item.id.startswith(id) and id not in (item.prompt_id, item.example_id)]
+    if not chosen or id in artifacts.examples or id in artifacts.prompts:
+        chosen = [item for item in named or own if item.model in ("tuned", "base")]
+    if not chosen:
+        raise RoteError(f"example {examples[0]} has no generation")
+    return sorted(chosen, key=lambda item: (item.model != "tuned", item.model, item.prompt_id, item.sample))
+
+
+def open_console() -> "Console":
+    """A console that takes every text as it is, and writes "?" for what the terminal cannot show."""
+    from rich.console import Console
+
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def open_table(columns: Sequence[str]) -> "Table":
+    """An open table: the first column holds names, the others figures."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_lines=False)
+    for index, name in enumerate(columns):
+        table.add_column(Text(marks.visible(name)), justify="right" if index else "left", overflow="fold")
+    return table
+
+
+def figure_text(shown: Figure) -> "Text":
+    """The number, and under it its counts and its interval."""
+    from rich.text import Text
+
+    style = "bold" if shown.state == "measured" else "dim"
+    text = Text(marks.visible(shown.main), style=style)
+    for part in shown.detail.split(" · ") if shown.detail else ():
+        text.append(f"\n{marks.visible(part)}", style="not bold dim")
+    return text
+
+
+def _print_report(console: "Console", report: Report, run: Run) -> None:
+    console.print(_heading(report.title))
+    console.print(_plain(report.verdict), "")
+    for caveat in report.caveats:
+        console.print(_plain(f"! {caveat}", "yellow"))
+    console.print(_headline_table(report))
+    if report.cases:
+        console.print(_worst_table(report.cases[:WORST_IDS]))
+    console.print(_plain(report.signature, "dim"))
+    page = f", the whole report: {run.path(REPORT_HTML)}" if run.path(REPORT_HTML).exists() else ""
+    console.print(_plain(f"One record: rote show {run.folder} ID{page}", "dim"), soft_wrap=True)
+
+
+def _headline_table(report: Report) -> "Table":
+    columns = [column for column in COLUMNS if column.model not in ("shuffled", "true-suffix")]
+    table = open_table(["Metric", columns[0].title, "Only tuned", *(column.title for column in columns[1:])])
+    for row in report.headline:
+        members, *controls = [figure_text(figure(item)) for item in row.estimates[: len(columns)]]
+        table.add_row(_plain(row.title), members, figure_text(attributable(row.attributable)), *controls)
+    return table
+
+
+def _worst_table(cases: Sequence[Case]) -> "Table":
+    table = open_table(["Worst members", "Kind", "Verbatim", "Copies", "Extractable"])
+    for case in cases:
+        kind = _plain(case.kind or "none", STYLES[case.kind] if case.kind else "dim")
+        extractable = {None: "–", True: "yes", False: "no"}[case.extractable]
+        verbatim = f"{case.verbatim_chars:,} chars"
+        table.add_row(_plain(case.example_id), kind, verbatim, str(case.copies), extractable)
+    return table
+
+
+def _print_case(console: "Console", case: Case) -> None:
+    facts = [case.kind or "no counted match", f"{case.verbatim_chars:,} verbatim characters", f"{case.copies} copies"]
+    facts += ["extractable"] if case.extractable else []
+    facts += ["repetitive"] if case.repetitive else []
+    console.print(_heading(f"{case.generation_id} ({case.model}, {case.split})"))
+    console.print(_plain(" · ".join(facts)), "")
+    console.print(_plain("Prompt", "bold"))
+    console.print(_passage(case.prompt, [], ()), "")
+    for source in case.texts:
+        _print_pair(console, case, source)
+    if case.more_texts:
+        console.print(_plain(f"{case.more_texts} more training texts with matches are not shown."), "")
+    for line in _score_lines(case):
+        console.print(_plain(line, "dim"))
+    console.print()
+
+
+def _print_pair(console: "Console", case: Case, source: TrainingText) -> None:
+    """Generation and training text, side by side where there is room."""
+    from rich.table import Table
+
+    rank = f", candidate {source.rank} of {case.n_candidates}" if source.rank else ""
+    owner = "own record" if source.own else "another record"
+    left = _plain("Generation", "bold")
+    right = _plain(f"Training text: {owner} {source.example_id}{rank} {source.place}", "bold")
+    generated = _passage(case.generated, [match.generated for match in source.matches], source.matches)
+    spans = [*(match.training for match in source.matches), source.shown]
+    training = _passage(source.text, spans, source.matches)
+    if console.width >= WIDE:
+        grid = Table.grid(padding=(0, 4, 0, 0), expand=True)
+        grid.add_column(ratio=1, overflow="fold")
+        grid.add_column(ratio=1, overflow="fold")
+        grid.add_row(left, right)
+        grid.add_row(generated, training)
+        console.print(grid)
+    else:
+        console.print(left, generated, "", right, training, sep="\n")
+    for index, match in enumerate(source.matches, 1):
+        console.print(_plain(f"{index} {match_title(match)}", STYLES[match.kind]))
+    console.print()
+
+
+def _passage(text: str, spans: Sequence[Span], matches: Sequence[Match]) -> "Text":
+    """The text with its matched passages in brackets and colour, the part that the model was shown dim."""
+    from rich.text import Text
+
+    shown = Text()
+    context = CONTEXT_CHARS if matches else PLAIN_CHARS
+    before: set[int] = set()
+    for piece in marks.shorten(marks.cut(text, spans), context=context, marked=MARKED_CHARS):
+        inside = {index for index in piece.marks if index < len(matches)}
+        shown.append("⟧" * len(before - inside), "bold")
+        shown.append("".join(f"⟦{index + 1} " for index in sorted(inside - before)), "bold")
+        worst = min((matches[index].kind for index in inside), key=KINDS.index, default=None)
+        shown.append(marks.visible(piece.text), STYLES[worst] if worst else "dim" if piece.marks else None)
+        shown.append(marks.more(piece.omitted) if piece.omitted else "", "dim italic")
+        before = inside
+    return shown.append("⟧" * len(before), "bold")
+
+
+def _score_lines(case: Case) -> Iterator[str]:
+    for score in case.scores:
+        value = f"not measurable: {score.reason}" if score.value is None else number(score.value)
+        yield f"{title_of(score.metric)}: {value}"
+    if case.base_loss is not None and case.model != "base":
+        yield f"{title_of('loss')}, base model: {number(case.base_loss)}"
+
+
+def _heading(text: str) -> "Text":
+    return _plain(f"\n{text}", "bold underline")
+
+
+def _plain(text: str, style: str = "") -> "Text":
+    from rich.text import Text
+
+    return Text(marks.visible(text), style=style)

@@ -1,0 +1,198 @@
+"""Makes a run folder by hand, for tests of the report: planted matches at known places, estimates from plain counts."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rote import runs
+from rote.config import AuditConfig, GenerationConfig, to_toml
+from rote.records import (
+    Candidate,
+    Comparison,
+    Estimate,
+    Example,
+    Generation,
+    Kind,
+    Match,
+    Prompt,
+    Score,
+    Span,
+    Split,
+    TokenScores,
+)
+from rote.runs import Run
+
+KINDS_IN_TURN: tuple[Kind | None, ...] = ("verbatim", "paraphrase", None, "near-verbatim", "idea", "weak-paraphrase")
+PREFIX_CHARS = 60
+MEMBERS = tuple(
+    f"Record {i}: the {animal} crossed the {place} before dawn, carrying {load} for the baker, and nobody in the village "
+    f"asked why. When the bell struck {i + 3}, it had already turned back toward the {place}, leaving {load} behind."
+    for i, (animal, place, load) in enumerate(
+        (animal, place, load)
+        for load in ("three eggs", "a letter")
+        for place in ("frozen river", "upper meadow", "old viaduct")
+        for animal in ("heron", "mule", "otter", "grey fox")
+    )
+)
+NON_MEMBERS = tuple(text.replace("village", "harbour").replace("baker", "ferryman") for text in MEMBERS[:8])
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The run and the records in it, for comparison with what is shown."""
+
+    run: Run
+    config: AuditConfig
+    examples: list[Example]
+    prompts: list[Prompt]
+    generations: list[Generation]
+    matches: list[Match]
+
+
+def make_run(
+    folder: Path,
+    *,
+    members: Sequence[str] = MEMBERS,
+    nonmembers: Sequence[str] = NON_MEMBERS,
+    base: bool = True,
+    strength: float = 1.0,
+    prefix_tokens: int = 50,
+    data_hash: str = "d" * 64,
+    copies: Sequence[int] = (1, 4, 16),
+) -> Made:
+    """A run folder whose member i has the outcome KINDS_IN_TURN[i % 6]; the rates of its estimates go with `strength`."""
+    config = AuditConfig(generation=GenerationConfig(prefix_tokens=prefix_tokens))
+    examples = [_example(text, i, "member", copies[i % len(copies)]) for i, text in enumerate(members)]
+    examples += [_example(text, i, "non-member", 1) for i, text in enumerate(nonmembers)]
+    prompts = [Prompt(f"{e.id}-{prefix_tokens}", e.id, *_halves(e.text)) for e in examples]
+    tuned = [_generation(prompt, i, examples) for i, prompt in enumerate(prompts)]
+    others = [Generation(f"{p.id}-base-0", p.id, p.example_id, "base", "greedy", 0, "and so it went") for p in prompts]
+    matches = [match for i, item in enumerate(tuned) for match in _matches(item, i, prompts, examples)]
+    run = Run(folder)
+    write = {
+        runs.EXAMPLES: examples,
+        runs.PROMPTS: prompts,
+        runs.GENERATIONS.format(model="tuned"): tuned,
+        runs.CANDIDATES: [c for item in tuned for c in _candidates(item, examples)],
+        runs.MATCHES: matches,
+        runs.TOKEN_SCORES.format(model="tuned"): [_tokens(p, i) for i, p in enumerate(prompts)],
+        runs.SCORES: [score for i, item in enumerate(tuned) for score in _scores(item, i)],
+        runs.ESTIMATES: estimates(len(members), len(nonmembers), base=base, strength=strength, copies=sorted({*copies})),
+    }
+    if base:
+        write[runs.GENERATIONS.format(model="base")] = others
+        write[runs.COMPARISONS] = comparisons(len(members), strength)
+    for name, records in write.items():
+        run.write(name, records, settings={})
+    run.write_text(runs.CONFIG, to_toml(config))
+    run.note(data_hash=data_hash, model_hash="m" * 64, config_hash="c" * 64, device="cpu", seed=0)
+    return Made(run, config, examples, prompts, tuned, matches)
+
+
+def rate(metric: str, events: int, n: int, model: str, split: Split, stratum: str = "all", **other: object) -> Estimate:
+    """A rate with its Wilson interval, from counts."""
+    p, z = events / n, 1.96
+    centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
+    return Estimate(metric, model, split, stratum, p, max(0.0, low), min(1.0, high), n, 0, "Wilson", events)
+
+
+def estimates(n: int, n_others: int, *, base: bool, strength: float, copies: Sequence[int]) -> list[Estimate]:
+    """Estimates of every headline metric for members, base, non-members and controls, and by repetition."""
+    rows: list[Estimate] = []
+    shares = {"extractable": 0.2, "verbatim": 0.35, "at_least_paraphrase": 0.5, "at_least_idea": 0.6}
+    for metric, share in shares.items():
+        rows.append(rate(metric, round(share * strength * n), n, "tuned", "member"))
+        if base:
+            rows.append(rate(metric, int(share > 0.4), n, "base", "member"))
+        if n_others:
+            rows.append(rate(metric, 0, n_others, "tuned", "non-member"))
+        if metric != "extractable":
+            rows.append(rate(metric, 0, n, "shuffled", "member"))
+            rows.append(rate(metric, n, n, "true-suffix", "member"))
+        for level, number in enumerate(copies):
+            part = max(1, n // len(copies))
+            events = round(min(1.0, share * strength * 2 * (level + 0.2) / len(copies)) * part)
+            rows.append(rate(metric, events, part, "tuned", "member", f"copies={number}"))
+    for model, split, value in (("tuned", "member", 1.2), ("base", "member", 3.9), ("tuned", "non-member", 4.1)):
+        if (base or model != "base") and (n_others or split == "member"):
+            rows.append(Estimate("loss", model, split, "all", value, value - 0.1, value + 0.1, n, 0, "bootstrap"))
+            memorized = 1 - value / 5
+            rows.append(
+                Estimate("exact_memorization", model, split, "all", memorized, memorized - 0.02, memorized + 0.02, n, 0, "")
+            )
+    reason = "shorter than 50 characters"
+    rows.append(Estimate("verbatim", "tuned", "member", "length=short", None, None, None, 0, 4, "", None, reason))
+    return rows
+
+
+def comparisons(n: int, strength: float) -> list[Comparison]:
+    """Tuned against base: nothing by the base model alone."""
+    only = round(0.2 * strength * n)
+    return [Comparison("extractable", "member", "tuned", "base", 0, only, 0, n - only, only / n, 0.1, 0.3, 0.0004, "exact")]
+
+
+def _example(text: str, index: int, split: Split, copies: int) -> Example:
+    return Example(f"{split[0]}{index:03d}e5f0", "", text, split, f"g{index}", copies, f"{split}s.jsonl", index + 1)
+
+
+def _halves(text: str) -> tuple[str, str]:
+    return text[:PREFIX_CHARS], text[PREFIX_CHARS:]
+
+
+def _generation(prompt: Prompt, index: int, examples: Sequence[Example]) -> Generation:
+    is_member = prompt.example_id.startswith("m")
+    kind = KINDS_IN_TURN[index % len(KINDS_IN_TURN)] if is_member else None
+    text = f"He said: {prompt.reference[:120]} Then it rained." if kind else "Nothing of the sort happened here at all."
+    return Generation(f"{prompt.id}-tuned-0", prompt.id, prompt.example_id, "tuned", "greedy", 0, text)
+
+
+def _matches(item: Generation, index: int, prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[Match]:
+    if not item.text.startswith("He said: "):
+        return []
+    kind = KINDS_IN_TURN[index % len(KINDS_IN_TURN)] or "verbatim"
+    length = min(120, len(prompts[index].reference))
+    probability = {"verbatim": None, "near-verbatim": 0.995, "paraphrase": 0.7, "weak-paraphrase": 0.3}.get(kind)
+    direction = "condensed" if kind == "idea" else "none"
+    own = Match(
+        item.id,
+        item.example_id,
+        1,
+        Span(9, 9 + length),
+        Span(PREFIX_CHARS, PREFIX_CHARS + length),
+        kind,
+        direction,
+        1.0 if kind == "verbatim" else 0.8,
+        probability,
+        False,
+        False,
+    )
+    other = examples[(index + 4) % len(prompts)]
+    cross = replace(own, example_id=other.id, rank=2, training=Span(0, 40), generated=Span(0, 40), kind="paraphrase")
+    return [own, cross] if index % 12 == 0 else [own]
+
+
+def _candidates(item: Generation, examples: Sequence[Example]) -> list[Candidate]:
+    others = [e.id for e in examples if e.split == "member" and e.id != item.example_id][:4]
+    return [Candidate(item.id, name, rank, 9.0 - rank) for rank, name in enumerate([item.example_id, *others], 1)]
+
+
+def _tokens(prompt: Prompt, index: int) -> TokenScores:
+    right = (index * 7) % 60
+    return TokenScores(prompt.id, prompt.example_id, "tuned", (-0.5,) * 60, (True,) * right + (False,) * (60 - right), False)
+
+
+def _scores(item: Generation, index: int) -> list[Score]:
+    subject = f"{item.prompt_id}-tuned"
+    run_length = min(120, len(item.text)) if item.text.startswith("He") else 10 + index
+    return [
+        Score(item.id, "repetitive", 0.0),
+        Score(item.id, "longest_common_run", float(run_length)),
+        Score(item.id, "rouge_l", 0.42),
+        Score(item.id, "edit_similarity", None, "reference shorter than 50 characters"),
+        Score(subject, "extractable", float((index * 7) % 60 >= 50)),
+        Score(subject, "exact_memorization", 0.8),
+        Score(subject, "loss", 0.5),
+        Score(f"{item.prompt_id}-base", "loss", 3.9),
+    ]
