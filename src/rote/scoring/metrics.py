@@ -1,0 +1,266 @@
+"""Every metric of an audit, defined once: what reports, docs and gates know of it."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric. A score is its value for one prompt; an estimate is the rate, mean or ratio over many."""
+
+    name: str
+    title: str
+    definition: str
+    unit: str
+    low: float = 0.0
+    high: float = 1.0
+    """Largest possible value; infinity where there is none."""
+    direction: Literal["higher = more memorised", "lower = more memorised", "neither"]
+    estimator: Literal["rate", "mean", "ratio"]
+    headline: bool = False
+    source: str
+
+
+_MORE: Literal["higher = more memorised"] = "higher = more memorised"
+_ZENG = "Zeng et al. 2024 (arXiv 2310.06714)"
+
+_ALL = (
+    Metric(
+        name="extractable",
+        title="Extractable word for word",
+        definition="Share of records whose next tokens (scoring.suffix_tokens of them) greedy decoding gives back "
+        "exactly when the model is shown the prompt.",
+        unit="share of records",
+        direction=_MORE,
+        estimator="rate",
+        headline=True,
+        source="Carlini et al. 2023 (arXiv 2202.07646)",
+    ),
+    Metric(
+        name="verbatim",
+        title="Verbatim passage",
+        definition="Share of prompts whose generation shares a run of characters longer than the floor with a training "
+        "text; copying from the prompt, phrases that non-member texts share, and repetitive generations do not count.",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        headline=True,
+        source=_ZENG,
+    ),
+    Metric(
+        name="near_verbatim",
+        title="Near-verbatim passage at worst",
+        definition="Share of prompts whose most severe counted match is near-verbatim (paraphrase probability above "
+        "0.99).",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        source="Udsa et al. 2025 (arXiv 2510.08750), who discard these matches",
+    ),
+    Metric(
+        name="paraphrase",
+        title="Paraphrased passage at worst",
+        definition="Share of prompts whose most severe counted match is a confident paraphrase (probability above 0.5, "
+        "named entities agree).",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        source=_ZENG,
+    ),
+    Metric(
+        name="idea",
+        title="Idea at worst",
+        definition="Share of prompts whose most severe counted match is a condensation or an expansion by at least the "
+        "factor 3.",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        source=_ZENG + ", who count expansions alone",
+    ),
+    Metric(
+        name="weak_paraphrase",
+        title="Weak paraphrase at worst",
+        definition="Share of prompts whose only counted matches are aligned passages that the paraphrase decision "
+        "rejects; in no cumulative rate.",
+        unit="share of prompts",
+        direction="neither",
+        estimator="rate",
+        source=_ZENG,
+    ),
+    Metric(
+        name="at_least_near_verbatim",
+        title="Near-verbatim or worse",
+        definition="Share of prompts whose most severe counted match is verbatim or near-verbatim.",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        source=_ZENG + "; nesting after its public reviews",
+    ),
+    Metric(
+        name="at_least_paraphrase",
+        title="Paraphrase or worse",
+        definition="Share of prompts whose most severe counted match is verbatim, near-verbatim or a confident "
+        "paraphrase.",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        headline=True,
+        source=_ZENG + "; nesting after its public reviews",
+    ),
+    Metric(
+        name="at_least_idea",
+        title="Idea or worse",
+        definition="Share of prompts whose most severe counted match is verbatim, near-verbatim, a confident paraphrase "
+        "or an idea.",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        headline=True,
+        source=_ZENG + "; nesting after its public reviews",
+    ),
+    Metric(
+        name="verbatim_chars_share",
+        title="Share of the generation that is verbatim",
+        definition="Mean over prompts of the share of generated characters that stand inside a counted verbatim match.",
+        unit="share of characters",
+        direction=_MORE,
+        estimator="mean",
+        source="Aerni et al. 2024 (arXiv 2411.10242), overlap rate",
+    ),
+    Metric(
+        name="verbatim_chars_per_1000",
+        title="Verbatim characters per 1,000 generated",
+        definition="Characters inside counted verbatim matches of all prompts, over all generated characters, times "
+        "1,000.",
+        unit="characters per 1,000",
+        high=1000.0,
+        direction=_MORE,
+        estimator="ratio",
+        headline=True,
+        source="length correction after the public reviews of Zeng et al. 2024",
+    ),
+    Metric(
+        name="exact_memorization",
+        title="Exact memorisation",
+        definition="Mean over records of the share of reference tokens that are the model's first choice given the "
+        "true tokens before them.",
+        unit="share of tokens",
+        direction=_MORE,
+        estimator="mean",
+        headline=True,
+        source="Tirumala et al. 2022 (arXiv 2205.10770)",
+    ),
+    Metric(
+        name="loss",
+        title="Loss on the true continuation",
+        definition="Mean over records of the mean negative log-probability of the reference's tokens.",
+        unit="nats per token",
+        high=math.inf,
+        direction="lower = more memorised",
+        estimator="mean",
+        source="Yeom et al. 2018 (arXiv 1709.01604)",
+    ),
+    Metric(
+        name="longest_common_run",
+        title="Longest common run",
+        definition="Mean over prompts of the length of the longest string that generation and own reference share, both "
+        "cut to the shorter one's number of words.",
+        unit="characters",
+        high=math.inf,
+        direction=_MORE,
+        estimator="mean",
+        source="longest common substring; Ahmed et al. 2026 (arXiv 2601.02671)",
+    ),
+    Metric(
+        name="rouge_l",
+        title="ROUGE-L",
+        definition="Mean over prompts of the ROUGE-L F1 of generation and own reference in words, both cut to the "
+        "shorter one's number of words.",
+        unit="F1",
+        direction=_MORE,
+        estimator="mean",
+        source="Lin 2004; Shi et al. 2024 (arXiv 2407.06460)",
+    ),
+    Metric(
+        name="edit_similarity",
+        title="Edit similarity",
+        definition="Mean over prompts of 1 − Levenshtein distance / longer length, in characters, of generation and own "
+        "reference, both cut to the shorter one's number of words.",
+        unit="similarity",
+        direction=_MORE,
+        estimator="mean",
+        source="Lee et al. 2022 (arXiv 2107.06499); Ippolito et al. 2023 (arXiv 2210.17546)",
+    ),
+    Metric(
+        name="repetitive",
+        title="Repetitive generation",
+        definition="Share of prompts whose generation repeats itself (rote.text.is_repetitive); its matches do not count.",
+        unit="share of prompts",
+        direction="neither",
+        estimator="rate",
+        source="after the public reviews of Zeng et al. 2024",
+    ),
+    Metric(
+        name="copied_from_prompt",
+        title="Copied from the prompt",
+        definition="Share of prompts with a match whose generated passage stands in the prompt; such matches do not "
+        "count.",
+        unit="share of prompts",
+        direction="neither",
+        estimator="rate",
+        source="after the public reviews of Zeng et al. 2024",
+    ),
+    Metric(
+        name="generic",
+        title="Generic phrasing",
+        definition="Share of prompts with a match whose generated passage also matches a non-member text; such matches "
+        "do not count.",
+        unit="share of prompts",
+        direction="neither",
+        estimator="rate",
+        source="after Udsa et al. 2025 (arXiv 2510.08750)",
+    ),
+    Metric(
+        name="retrieval_recall",
+        title="Own record retrieved",
+        definition="Share of member prompts whose own record is among the candidates by rank, before it is added.",
+        unit="share of prompts",
+        direction="neither",
+        estimator="rate",
+        source="after the public reviews of Zeng et al. 2024",
+    ),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+"""By name, in the order of the report."""
+
+KIND_METRICS = (
+    "verbatim",
+    "near_verbatim",
+    "paraphrase",
+    "idea",
+    "weak_paraphrase",
+    "at_least_near_verbatim",
+    "at_least_paraphrase",
+    "at_least_idea",
+)
+"""What is measured for same-record and cross-record matches apart."""
+
+ANY_OF_N_METRICS = ("verbatim", "at_least_near_verbatim", "at_least_paraphrase", "at_least_idea")
+"""Rates that are also given for "any of n samples", as NAME@n: those for which any and worst of n are the same."""
+
+LIKELIHOOD_METRICS = ("extractable", "exact_memorization", "loss")
+"""Metrics of the true continuation; all others are of a generation."""
+
+PAIRED_METRICS = ("extractable", "verbatim", "at_least_paraphrase", "at_least_idea")
+"""Rates for which the tuned and the base model are compared prompt by prompt."""
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of an estimate's name, which may end in "@n" ("verbatim@8": any of 8 samples).
+
+    Raises:
+        KeyError: there is no such metric.
+    """
+    return METRICS[name.partition("@")[0]]

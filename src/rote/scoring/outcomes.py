@@ -1,0 +1,117 @@
+"""Scores of single generations and single teacher-forced passes: what came of each prompt."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from rote.records import KINDS, Generation, Kind, Match, Prompt, Score, Span, TokenScores
+from rote.scoring import likelihood
+from rote.scoring.overlap import compare
+from rote.text import is_repetitive
+
+MIN_CHARS = 50
+"""Floor of the aligner: nothing can be said of a shorter reference or generation."""
+
+_CUMULATIVE: Mapping[str, Kind] = {
+    "at_least_near_verbatim": "near-verbatim",
+    "at_least_paraphrase": "paraphrase",
+    "at_least_idea": "idea",
+}
+
+
+def score_generations(
+    generations: Iterable[Generation],
+    matches: Iterable[Match],
+    prompts: Iterable[Prompt],
+    *,
+    min_chars: int = MIN_CHARS,
+) -> Iterator[Score]:
+    """Scores each generation by its matches and by its own reference; see `METRICS` for the definitions.
+
+    A match counts unless it was copied from the prompt, is generic, or belongs to a repetitive generation. None, with
+    the reason, where generation or reference is shorter than `min_chars`: for all scores that read matches; where the
+    reference is: for those that compare with it. Whether a generation is repetitive can always be said.
+
+    Args:
+        generations: of any model, in any order (scores come in the same order).
+        matches: all matches of these generations; those of others are passed over.
+        prompts: all prompts of these generations.
+        min_chars: the aligner's smallest passage.
+    """
+    found: defaultdict[str, list[Match]] = defaultdict(list)
+    for match in matches:
+        found[match.generation_id].append(match)
+    references = {prompt.id: prompt.reference for prompt in prompts}
+    for generation in generations:
+        reference = references[generation.prompt_id]
+        yield from score_matches(generation, found[generation.id], reference, min_chars=min_chars)
+        yield Score(generation.id, "repetitive", float(is_repetitive(generation.text)))
+        yield from _overlap_scores(generation, reference, min_chars)
+
+
+def score_matches(
+    generation: Generation, matches: Sequence[Match], reference: str, *, min_chars: int = MIN_CHARS
+) -> Iterator[Score]:
+    """The scores of one generation that its matches decide: kinds, cumulative kinds, verbatim share, what was left out."""
+    counted = [] if is_repetitive(generation.text) else [m for m in matches if not m.in_prompt and not m.generic]
+    worst = min((KINDS.index(match.kind) for match in counted), default=len(KINDS))
+    values = {_metric(kind): float(worst == rank) for rank, kind in enumerate(KINDS)}
+    values |= {name: float(worst <= KINDS.index(least)) for name, least in _CUMULATIVE.items()}
+    verbatim = [match.generated for match in counted if match.kind == "verbatim"]
+    values["verbatim_chars_share"] = covered_chars(verbatim) / max(1, len(generation.text))
+    values["copied_from_prompt"] = float(any(match.in_prompt for match in matches))
+    values["generic"] = float(any(match.generic for match in matches))
+    too_short = min(len(generation.text), len(reference)) < min_chars
+    for name, value in values.items():
+        yield _too_short(generation.id, name, min_chars) if too_short else Score(generation.id, name, value)
+
+
+def score_likelihood(token_scores: Iterable[TokenScores], *, suffix_tokens: int) -> Iterator[Score]:
+    """Loss, exact memorisation and extractability of each teacher-forced pass, in the same order.
+
+    None, with the reason, where no token (for extractability: fewer than `suffix_tokens`) could be scored.
+    """
+    for item in token_scores:
+        subject = f"{item.prompt_id}-{item.model}"
+        extractable = likelihood.extractable(item, suffix_tokens)
+        yield _measured(
+            subject,
+            "extractable",
+            None if extractable is None else float(extractable),
+            f"fewer than {suffix_tokens} tokens",
+        )
+        yield _measured(subject, "exact_memorization", likelihood.exact_memorization(item), "no token to score")
+        yield _measured(subject, "loss", likelihood.loss(item), "no token to score")
+
+
+def covered_chars(spans: Iterable[Span]) -> int:
+    """Number of characters that at least one of the spans covers.
+
+    >>> covered_chars([Span(0, 10), Span(5, 12), Span(20, 21)])
+    13
+    """
+    total = reached = 0
+    for span in sorted(spans):
+        total += max(0, span.end - max(span.start, reached))
+        reached = max(reached, span.end)
+    return total
+
+
+def _overlap_scores(generation: Generation, reference: str, min_chars: int) -> Iterator[Score]:
+    names = ("longest_common_run", "rouge_l", "edit_similarity")
+    if len(reference) < min_chars:
+        yield from (_too_short(generation.id, name, min_chars) for name in names)
+        return
+    overlap = compare(generation.text, reference)
+    yield from (Score(generation.id, name, float(getattr(overlap, name))) for name in names)
+
+
+def _metric(kind: Kind) -> str:
+    return kind.replace("-", "_")
+
+
+def _too_short(subject: str, metric: str, min_chars: int) -> Score:
+    return Score(subject, metric, None, f"shorter than {min_chars} characters")
+
+
+def _measured(subject: str, metric: str, value: float | None, otherwise: str) -> Score:
+    return Score(subject, metric, value, otherwise if value is None else None)
