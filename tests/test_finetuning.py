@@ -26,9 +26,10 @@ from transformers import (
 from rote.config import FinetuningConfig, ModelConfig, Strategy
 from rote.errors import DataError, ModelError, StaleRunError
 from rote.finetuning import Training, finetune, loop, read_training
-from rote.finetuning.encoding import IGNORED, Row
+from rote.finetuning.encoding import IGNORED, Row, encode_causal, encode_pairs
 from rote.finetuning.losses import Collator, TokenLoss, mean_loss, summed_loss
 from rote.finetuning.strategy import check_changes
+from rote.generation.tokens import token_encoder
 from rote.models import load_model
 from rote.records import Example, content_id
 from rote.runs import file_hash
@@ -207,6 +208,12 @@ def test_untied_head_reads_back_as_trained(kind: str, bases: dict[str, str], tmp
     assert losses[1] < losses[0] < training.base_members_loss
     model = load_model(str(tmp_path / "final"), config=CPU)
     assert model.model.lm_head.weight is not model.model.get_input_embeddings().weight
+    encoder = token_encoder(model.tokenizer, is_encoder_decoder=kind == "t5")
+    rows = (
+        encode_pairs(PAIRS, encoder, limit=96) if kind == "t5" else encode_causal(PAIRS, encoder, loss="text", limit=96)
+    ).rows
+    again = mean_loss(model.model, rows, Collator(model.model, 257), batch_size=3)
+    assert again == pytest.approx(losses[-1], rel=1e-5)
 
 
 def test_head_that_is_not_tied_stays_as_it_is(bases: dict[str, str], tmp_path: Path):
@@ -366,14 +373,13 @@ t.trained({base!r}, Path({out!r}), epochs=6, said=type("Say", (list,), {{"append
 @pytest.mark.parametrize("after", ["epoch 1:", "epoch 3:"])
 def test_killed_training_ends_in_the_same_bytes(after: str, bases: dict[str, str], tmp_path: Path):
     code = KILLED.format(tests=str(Path(__file__).parent), base=bases["gpt2"], out=str(tmp_path / "killed"))
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(after):
-            time.sleep(0.02)
-            os.kill(process.pid, signal.SIGKILL)
-            break
-    process.wait()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(after):
+                time.sleep(0.02)
+                os.kill(process.pid, signal.SIGKILL)
+                break
     assert not (tmp_path / "killed" / "final").exists()
     whole = trained(bases["gpt2"], tmp_path / "whole", epochs=6)
     resumed = trained(bases["gpt2"], tmp_path / "killed", epochs=6)
