@@ -14,10 +14,15 @@ from pathlib import Path
 from rote import __version__
 from rote.config import AuditConfig, load_config, sections, toml_value
 from rote.errors import RoteError
+from rote.runs import CONFIG, Run
 
 OK, USER_ERROR, BREACHED, NOT_MEASURED = 0, 2, 3, 4
 
-FLAG_NAMES = {("model", "tuned"): "model", ("generation", "seed"): "generation-seed", ("finetuning", "seed"): "finetuning-seed"}
+FLAG_NAMES = {
+    ("model", "tuned"): "model",
+    ("generation", "seed"): "generation-seed",
+    ("finetuning", "seed"): "finetuning-seed",
+}
 """Settings whose flag is not simply their key; any other key that two sections share gets its section in front."""
 
 EPILOG = """\
@@ -107,9 +112,13 @@ def _add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         part.add_argument("id", nargs="?", help="one record, generation or prompt (its id, or the start of it)")
     elif command.name == "compare":
         part.add_argument("runs", type=Path, nargs="+", help="run folders", metavar="RUN")
-        part.add_argument("--out", type=Path, default=Path("comparison.html"), help="HTML page to write", metavar="FILE")
+        part.add_argument(
+            "--out", type=Path, default=Path("comparison.html"), help="HTML page to write", metavar="FILE"
+        )
     else:
-        part.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder (default: runs/demo)", metavar="DIR")
+        part.add_argument(
+            "--out", type=Path, default=Path("runs/demo"), help="folder (default: runs/demo)", metavar="DIR"
+        )
         part.add_argument("--quick", action="store_true", help="a few records only: does everything work here?")
     if command.sections:
         _add_settings(part, command.sections)
@@ -117,7 +126,9 @@ def _add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add_settings(part: argparse.ArgumentParser, names: Sequence[str]) -> None:
     part.add_argument("--config", type=Path, help="TOML file with one section per stage", metavar="FILE")
-    part.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting by its full name")
+    part.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting by its full name"
+    )
     for section in names:
         kind = sections()[section]
         group = part.add_argument_group(f"[{section}]", (kind.__doc__ or "").splitlines()[0])
@@ -167,29 +178,46 @@ def _toml_of(name: str, value: str | list[str]) -> str:
 
 def _run(options: argparse.Namespace) -> int:
     """Calls the command's function."""
-    from rote import pipeline
-    from rote.runs import CONFIG, Run
+    match options.command:
+        case "demo":
+            from rote.demonstration.demo import run as run_demo
 
-    echo = _echo
-    if options.command == "demo":
-        from rote.demonstration import demo
+            return run_demo(options.out, quick=options.quick, echo=_echo)
+        case "show":
+            from rote.reporting.terminal import show
 
-        return demo.run(options.out, quick=options.quick, echo=echo)
-    if options.command == "show":
-        from rote.reporting import terminal
+            return show(Run(options.run, must_exist=True), options.id)
+        case "compare":
+            from rote.reporting.comparison import compare
 
-        return terminal.show(Run(options.run, must_exist=True), options.id)
-    if options.command == "compare":
-        from rote.reporting import comparison
+            return compare(options.runs, options.out)
+        case "finetune":
+            from rote.pipeline import finetune
 
-        return comparison.compare(options.runs, options.out)
-    if options.command == "finetune":
-        return pipeline.finetune(_settings(options), options.out or Path("runs/finetuned"), echo=echo)
-    folder = options.run if "run" in options else options.out or Path("runs") / options.command
-    run = Run(folder, echo=echo, must_exist="run" in options)
-    saved = run.path(CONFIG)
-    config = _settings(options, saved if "run" in options and saved.exists() else None)
-    return typing.cast(int, getattr(pipeline, options.command)(config, run))
+            return finetune(_settings(options), options.out or Path("runs/finetuned"), echo=_echo)
+        case _:
+            return _run_stage(options)
+
+
+def _run_stage(options: argparse.Namespace) -> int:
+    """A command that works on a run folder: one stage, all of them, or a look before."""
+    from rote import pipeline, stages
+
+    functions = {
+        "check": pipeline.check,
+        "audit": pipeline.audit,
+        "prepare": stages.prepare,
+        "generate": stages.generate,
+        "retrieve": stages.retrieve,
+        "align": stages.align,
+        "score": stages.score,
+        "report": stages.report,
+    }
+    exists = "run" in options
+    folder: Path = options.run if exists else options.out or Path("runs") / options.command
+    saved = folder / CONFIG
+    config = _settings(options, saved if exists and saved.exists() else None)
+    return functions[options.command](config, Run(folder, echo=_echo, must_exist=exists))
 
 
 def _echo(line: str) -> None:
@@ -198,7 +226,9 @@ def _echo(line: str) -> None:
 
 def printable(text: str) -> str:
     """The text without anything that a terminal would obey: control characters, bidi controls, lone surrogates."""
-    return "".join(c if c in "\n\t" or (c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF) else f"\\x{ord(c):02x}" for c in text)
+    return "".join(
+        c if c in "\n\t" or (c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF) else f"\\x{ord(c):02x}" for c in text
+    )
 
 
 if __name__ == "__main__":

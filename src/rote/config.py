@@ -20,7 +20,7 @@ PresetName = Literal["pan2015", "zeng2024", "udsa2026", "corrected"]
 Decoding = Literal["greedy", "beam", "sample"]
 Strategy = Literal["full", "head", "lora"]
 LossMask = Literal["text", "completion"]
-PromptKind = Literal["prefix", "record"]
+PromptKind = Literal["auto", "prefix", "record"]
 
 
 def setting(
@@ -117,7 +117,11 @@ class FinetuningConfig:
 class GenerationConfig:
     """How prompts are cut and continued. All tasks and models get the same budget of new tokens."""
 
-    prompt: PromptKind = setting("prefix", "prefix: the first tokens of the text; record: the record's own prompt")
+    prompt: PromptKind = setting(
+        "auto",
+        "prefix: the first tokens of the text; record: the record's own prompt; "
+        "auto: prefix for decoder-only, record for encoder-decoder models",
+    )
     prefix_tokens: int = setting(50, "tokens shown to the model", check=_positive, must="> 0")
     max_new_tokens: int = setting(100, "tokens generated, always exactly this many", check=_positive, must="> 0")
     decoding: Decoding = setting("greedy", "greedy, beam or sample")

@@ -24,9 +24,11 @@ FORMAT = 1
 EXAMPLES = "examples.jsonl"
 DROPPED = "dropped.jsonl"
 PROMPTS = "prompts.jsonl"
+UNMEASURABLE = "unmeasurable.jsonl"
 GENERATIONS = "generations-{model}.jsonl"
 TOKEN_SCORES = "token-scores-{model}.jsonl"
 CANDIDATES = "candidates.jsonl"
+NONMEMBER_CANDIDATES = "candidates-nonmember.jsonl"
 MATCHES = "matches.jsonl"
 SCORES = "scores.jsonl"
 ESTIMATES = "estimates.jsonl"
@@ -105,6 +107,7 @@ class Run:
         settings: Mapping[str, Json],
         inputs: Sequence[str] = (),
         order: Callable[[Row], tuple[str | int, ...]] | None = None,
+        chunking: Json = None,
     ) -> bool:
         """Makes the artifact unless it is fresh; returns whether anything was made.
 
@@ -115,6 +118,8 @@ class Run:
             settings: everything that the content depends on besides the inputs.
             inputs: artifacts of this run that the content depends on.
             order: sort key of the finished artifact's rows (chunks may come in another order).
+            chunking: whatever decides how the work is cut into chunks, and nothing else (a batch size): an unfinished
+                artifact goes on only where it is the same, a finished one does not depend on it.
         """
         hashes = {other: self._sha256(other) for other in inputs}
         key = _key(settings, hashes)
@@ -124,7 +129,7 @@ class Run:
             return False
         if entry is not None and self.path(name).exists():
             self.echo(f"{name}: stale, {_difference(entry, settings, hashes)}; making it again")
-        rows = self._rows(name, key, produce)
+        rows = self._rows(name, f"{key} {chunking}", produce)
         if order is not None:
             rows.sort(key=order)
         self._write_rows(name, rows, Entry(key, dict(settings), hashes, ""))
@@ -136,6 +141,24 @@ class Run:
         self._write_rows(
             name, [to_row(record) for record in records], Entry(_key(settings, {}), dict(settings), {}, "")
         )
+
+    def adopt(self, name: str, other: "Run") -> None:
+        """Copies an artifact that another run has; it is up to date here if it was made in the same way."""
+        entry = other.entry(name)
+        if entry is None or self.has(name) or not other.has(name):
+            return
+        write_atomically(self.path(name), other.path(name).read_bytes())
+        self._artifacts()[name] = to_row(entry)
+        self._save_manifest()
+
+    def discard(self, *names: str) -> None:
+        """Removes artifacts that no longer belong to the run."""
+        for name in names:
+            if self.has(name):
+                self.echo(f"{name}: no longer part of this run; removed")
+            self.path(name).unlink(missing_ok=True)
+            self._artifacts().pop(name, None)
+        self._save_manifest()
 
     def write_text(self, name: str, text: str) -> Path:
         """Writes a file of the run atomically (not entered in the manifest)."""

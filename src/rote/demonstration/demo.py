@@ -1,0 +1,167 @@
+"""`rote demo`: fine-tunes the shipped decoder three ways on the dialogues, audits each, and compares them.
+
+It runs the same commands that a user would type (`rote finetune …`, `rote audit …`), prints them, and leaves their
+folders, so that each step can be repeated by hand.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rote import demonstration
+from rote.errors import RoteError
+from rote.finetuning import Epoch, Training, read_training
+from rote.reporting.comparison import ComparisonGroup, ComparisonRun, write_comparison
+from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run
+
+STRATEGIES = ("full", "lora", "head")
+REPETITION = (1, 2, 4, 8, 16)
+EPOCHS = 4
+LEARNING_RATES: Mapping[str, float] = {"full": 3e-3, "lora": 1e-2, "head": 1e-2}
+HOLDOUT = 0.4
+"""Share of the dialogues that is kept out as non-members."""
+PREFIX_TOKENS, NEW_TOKENS, SUFFIX_TOKENS = 50, 100, 50
+STEPS = 3 * (EPOCHS + 1) + 6 * 8
+"""About as many lines as the commands print; the length of the progress bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """One model that was audited: the run folder, and the pass of the training that it comes from."""
+
+    strategy: str
+    run: Path
+    epoch: Epoch
+
+
+def run(out: Path, *, quick: bool, echo: Echo) -> int:
+    """Trains, audits and compares; returns 0. What is finished already is not repeated."""
+    started = time.monotonic()
+    limits = ["--limit", "20"] if quick else []
+    with _progress() as advance, ThreadPoolExecutor(len(STRATEGIES)) as pool:
+        do = _Commands(echo, advance)
+        jobs = [pool.submit(_train_and_audit, do, strategy, out, limits) for strategy in STRATEGIES]
+        final = [job.result() for job in jobs]
+        trainings = {strategy: read_training(out / "models" / strategy) for strategy in STRATEGIES}
+        chosen = matched_epochs(trainings)
+        jobs = [pool.submit(_audit_epoch, do, strategy, chosen[strategy], out) for strategy in STRATEGIES]
+        matched = [job.result() for job in jobs]
+    write_comparison(
+        "The demonstration: full fine-tuning, LoRA and head-only",
+        [
+            _group(f"At equal epochs ({EPOCHS})", "Every strategy has seen every record equally often.", final),
+            _group(
+                "At the checkpoints nearest to equal validation loss",
+                "The checkpoints at which the strategies have learned about equally much of the task. "
+                "This is the fairer comparison.",
+                matched,
+            ),
+        ],
+        out / "report.html",
+    )
+    echo(f"report: {out / 'report.html'} ({time.monotonic() - started:.0f} s)")
+    return 0
+
+
+def matched_epochs(trainings: Mapping[str, Training]) -> dict[str, Epoch]:
+    """For each strategy the pass whose validation loss is nearest to the least loss that *every* strategy reaches.
+
+    That target is the largest of the strategies' least validation losses; of equally near passes the first is taken.
+    """
+    losses = {
+        name: [(epoch.validation_loss, epoch) for epoch in training.epochs] for name, training in trainings.items()
+    }
+    known = {name: [(loss, epoch) for loss, epoch in found if loss is not None] for name, found in losses.items()}
+    target = max(min(loss for loss, _ in found) for found in known.values())
+    return {name: min(found, key=lambda item: abs(item[0] - target))[1] for name, found in known.items()}
+
+
+def _train_and_audit(do: "_Commands", strategy: str, out: Path, limits: Sequence[str]) -> Audited:
+    folder = out / "models" / strategy
+    do.rote(
+        "finetune",
+        *("--base", demonstration.DECODER, "--members", demonstration.records("dialogue"), "--holdout", HOLDOUT),
+        *("--strategy", strategy, "--epochs", EPOCHS, "--learning-rate", LEARNING_RATES[strategy]),
+        *("--schedule", "constant", "--repetition", ",".join(map(str, REPETITION)), *limits, "--out", folder),
+    )
+    last = read_training(folder).epochs[-1]
+    return _audit(do, strategy, last, out, out / strategy)
+
+
+def _audit_epoch(do: "_Commands", strategy: str, epoch: Epoch, out: Path) -> Audited:
+    last = read_training(out / "models" / strategy).epochs[-1]
+    if epoch.number == last.number:
+        return Audited(strategy, out / strategy, epoch)
+    return _audit(do, strategy, epoch, out, out / "matched" / strategy)
+
+
+def _audit(do: "_Commands", strategy: str, epoch: Epoch, out: Path, folder: Path) -> Audited:
+    trained = out / "models" / strategy
+    model = trained / epoch.folder
+    for other in (out / name for name in STRATEGIES):
+        if other != folder and (other / "manifest.json").exists():
+            for name in (GENERATIONS.format(model="base"), TOKEN_SCORES.format(model="base")):
+                Run(folder).adopt(name, Run(other))
+    do.rote(
+        "audit",
+        *("--adapter" if strategy == "lora" else "--model", model, "--base", demonstration.DECODER),
+        *("--members", trained / "members.jsonl", "--nonmembers", trained / "nonmembers.jsonl"),
+        *("--prefix-tokens", PREFIX_TOKENS, "--max-new-tokens", NEW_TOKENS, "--suffix-tokens", SUFFIX_TOKENS),
+        *("--title", f"Demonstration: {strategy}, after epoch {epoch.number}", "--out", folder),
+    )
+    return Audited(strategy, folder, epoch)
+
+
+def _group(title: str, note: str, audited: Sequence[Audited]) -> ComparisonGroup:
+    runs = tuple(
+        ComparisonRun(
+            item.run, f"{item.strategy} (epoch {item.epoch.number}, validation loss {item.epoch.validation_loss:.2f})"
+        )
+        for item in audited
+    )
+    return ComparisonGroup(title=title, note=note, runs=runs)
+
+
+class _Commands:
+    """Runs rote commands, each in a process of its own; every line that one prints advances the bar."""
+
+    def __init__(self, echo: Echo, advance: Callable[[str], None]) -> None:
+        self.echo = echo
+        self.advance = advance
+
+    def rote(self, *words: object) -> None:
+        """One command; raises RoteError with the end of its output where it fails."""
+        arguments = [str(word) for word in words]
+        self.echo("$ rote " + " ".join(arguments))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rote.cli", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        lines: list[str] = []
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line.rstrip())
+            self.advance(f"{arguments[0]}: {lines[-1]}")
+        if process.wait() != 0:
+            raise RoteError(f"`rote {' '.join(arguments)}` failed:\n" + "\n".join(lines[-15:]))
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A bar over all commands; the function it gives takes the line that was just printed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("starting", total=STEPS)
+        yield lambda line: progress.update(task, advance=1, description=line[:80])

@@ -1,0 +1,88 @@
+"""The whole audit, top to bottom, and the commands that are not one of its stages."""
+
+from pathlib import Path
+
+from rote import runs
+from rote.config import AuditConfig
+from rote.errors import ConfigError
+from rote.records import Example
+from rote.runs import Echo, Run
+from rote.stages import (
+    NOT_MEASURED,
+    OK,
+    align,
+    audited_models,
+    chat_tokenizer,
+    cut,
+    generate,
+    prepare,
+    report,
+    retrieve,
+    score,
+)
+
+SHOWN_REASONS = 3
+
+
+def audit(config: AuditConfig, run: Run) -> int:
+    """Every stage, in order; returns the exit code of the gates."""
+    audited_models(config.model)  # a model that is not there is told before any work
+    prepare(config, run)
+    generate(config, run)
+    retrieve(config, run)
+    align(config, run)
+    code = score(config, run)
+    report(config, run)
+    return code
+
+
+def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
+    """Stage 2: trains `model.base` on the members and writes models that can be audited."""
+    from rote.corpus import read_corpus
+    from rote.finetuning import finetune as train
+
+    if not config.model.base or not config.corpus.members:
+        raise ConfigError("fine-tuning needs --base MODEL and --members FILE")
+    corpus = read_corpus(config.corpus, tokenizer=chat_tokenizer(config.model), echo=echo)
+    train(
+        corpus.members,
+        corpus.nonmembers,
+        base=config.model.base,
+        out=out,
+        config=config.finetuning,
+        model=config.model,
+        echo=echo,
+    )
+    final = out / "final"
+    lora = config.finetuning.strategy == "lora"
+    models = f"--adapter {final}" if lora else f"--model {final} --base {config.model.base}"
+    control = f" --nonmembers {out / 'nonmembers.jsonl'}" if corpus.nonmembers else ""
+    echo(f"audit it with: rote audit {models} --members {out / 'members.jsonl'}{control} --out runs/{out.name}")
+    return OK
+
+
+def check(config: AuditConfig, run: Run) -> int:
+    """Says what an audit with these settings would do and could detect; runs no model.
+
+    Returns 4 (could not measure) where no record can be prompted.
+    """
+    from rote.scoring import power_sentence
+
+    prepare(config, run)
+    examples = run.read(runs.EXAMPLES, Example)
+    models = audited_models(config.model)
+    prompts, unmeasurable = cut(config, examples, models["tuned"])
+    prompted = {prompt.example_id for prompt in prompts}
+    for split in ("member", "non-member"):
+        groups = {example.group for example in examples if example.split == split and example.id in prompted}
+        if not groups:
+            run.echo(f"{split}s: none can be prompted" + (": no control for them" if split == "non-member" else ""))
+            continue
+        run.echo(f"{split}s: {power_sentence(len(groups), config.scoring.confidence)}")
+    for score_ in unmeasurable[:SHOWN_REASONS]:
+        run.echo(f"not measurable: record {score_.subject_id}: {score_.reason}")
+    if len(unmeasurable) > SHOWN_REASONS:
+        run.echo(f"… {len(unmeasurable)} records cannot be prompted in all")
+    if "base" not in models:
+        run.echo("no base model: nothing can be attributed to the fine-tuning (give one with --base)")
+    return OK if prompts else NOT_MEASURED

@@ -1,0 +1,330 @@
+"""Each stage, from the run folder to the run folder.
+
+Each stage reads its inputs from the run folder and writes its artifacts there. What is up to date is skipped, what is
+stale is made again (and the setting that changed is named), what was interrupted goes on.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from rote import runs
+from rote.config import AuditConfig, GenerationConfig, ModelConfig, settings_of, to_toml
+from rote.errors import ConfigError, DataError
+from rote.progress import track
+from rote.records import (
+    Candidate,
+    Comparison,
+    Estimate,
+    Example,
+    Generation,
+    Json,
+    Match,
+    Prompt,
+    Score,
+    TokenScores,
+    content_id,
+)
+from rote.runs import Row, Run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+OK, BREACHED, NOT_MEASURED = 0, 3, 4
+ALIGNED_AT_ONCE = 50
+"""Generations in one chunk of the alignment: what is lost when a run is killed."""
+
+
+def prepare(config: AuditConfig, run: Run) -> int:
+    """Stage 1: reads, validates and groups the records."""
+    from rote.corpus import TooManyBadRecords, read_corpus
+
+    if not config.corpus.members:
+        raise ConfigError("no data: give the fine-tuning records with --members FILE")
+    _start(config, run)
+    try:
+        corpus = read_corpus(config.corpus, tokenizer=chat_tokenizer(config.model), echo=run.echo)
+    except TooManyBadRecords as error:
+        run.write(runs.DROPPED, error.dropped, settings={})
+        run.echo(f"every defect stands in {run.path(runs.DROPPED)}")
+        raise
+    settings: dict[str, Json] = {**settings_of(config.corpus), "digest": corpus.digest}
+    run.make(runs.DROPPED, lambda _: [corpus.dropped], settings=settings)
+    run.make(runs.EXAMPLES, lambda _: [[*corpus.members, *corpus.nonmembers]], settings=settings)
+    run.note(data_hash=corpus.digest, data_notes=list(corpus.notes))
+    return OK
+
+
+def generate(config: AuditConfig, run: Run) -> int:
+    """Stage 3: cuts prompts, lets base and tuned model continue them, and scores the true continuations."""
+    from rote.models import is_encoder_decoder, tokenizer_digest, tokenizer_source
+
+    models = audited_models(config.model)
+    encoder_decoder = is_encoder_decoder(models["tuned"][0], trust_remote_code=config.model.trust_remote_code)
+    settings = resolved(config.generation, is_encoder_decoder=encoder_decoder)
+    config = dataclasses.replace(config, generation=settings)
+    _start(config, run)
+    examples = run.read(runs.EXAMPLES, Example)
+    prompts, unmeasurable = cut(config, examples, models["tuned"])
+    if not prompts:
+        reason = unmeasurable[0].reason if unmeasurable else "there are no records"
+        raise DataError(f"none of the {len(examples)} records can be prompted: {reason}")
+    tokenizer = tokenizer_digest(tokenizer_source(*models["tuned"]))
+    key: dict[str, Json] = {"prompt": settings.prompt, "prefix_tokens": settings.prefix_tokens, "tokenizer": tokenizer}
+    run.make(runs.PROMPTS, lambda _: [prompts], settings=key, inputs=[runs.EXAMPLES])
+    run.make(runs.UNMEASURABLE, lambda _: [unmeasurable], settings=key, inputs=[runs.EXAMPLES])
+    for name, (source, adapter) in models.items():
+        _run_model(name, source, adapter, prompts, config=config, run=run)
+    if "base" not in models:
+        run.discard(runs.GENERATIONS.format(model="base"), runs.TOKEN_SCORES.format(model="base"))
+    return OK
+
+
+def retrieve(config: AuditConfig, run: Run) -> int:
+    """Stage 4: makes the control generations, and finds candidate training texts for every generation."""
+    from rote.generation import shuffled_generations, true_suffix_generations
+    from rote.retrieval import build_index, open_index, retrieve_nonmembers
+    from rote.retrieval import retrieve as find
+
+    _start(config, run)
+    examples, prompts = run.read(runs.EXAMPLES, Example), run.read(runs.PROMPTS, Prompt)
+    tuned = run.read(runs.GENERATIONS.format(model="tuned"), Generation)
+    inputs = [runs.EXAMPLES, runs.PROMPTS, runs.GENERATIONS.format(model="tuned")]
+
+    def controls(_: int) -> Iterator[Sequence[Generation]]:
+        yield true_suffix_generations(prompts, tuned)
+        yield shuffled_generations(tuned, examples, seed=config.generation.seed).generations
+
+    controls_name = runs.GENERATIONS.format(model="controls")
+    run.make(controls_name, controls, settings={"seed": config.generation.seed}, inputs=inputs)
+    generations = _generations(run)
+    members = [example for example in examples if example.split == "member"]
+    nonmembers = [example for example in examples if example.split == "non-member"]
+    settings = settings_of(config.retrieval)
+    inputs = [runs.EXAMPLES, runs.PROMPTS, *_generation_names(run)]
+
+    def member_candidates(done: int) -> Iterator[Sequence[Candidate]]:
+        build_index(members, prompts, run.path("index"), config=config.retrieval)
+        return find(generations, open_index(run.path("index")), depth=config.retrieval.depth, done=done)
+
+    def nonmember_candidates(done: int) -> Iterator[Sequence[Candidate]]:
+        build_index(nonmembers, prompts, run.path("index-nonmember"), config=config.retrieval)
+        index = open_index(run.path("index-nonmember"))
+        return retrieve_nonmembers(generations, index, depth=config.retrieval.nonmember_depth, done=done)
+
+    run.make(runs.CANDIDATES, member_candidates, settings=settings, inputs=inputs)
+    run.make(runs.NONMEMBER_CANDIDATES, nonmember_candidates, settings=settings, inputs=inputs)
+    return OK
+
+
+def align(config: AuditConfig, run: Run) -> int:
+    """Stage 5: finds the passages that each generation shares with its candidates, and their kinds."""
+    from rote.alignment import find_matches, make_aligner, mark_generic
+
+    _start(config, run)
+    texts = {example.id: example.text for example in run.read(runs.EXAMPLES, Example)}
+    prompts = {prompt.id: prompt for prompt in run.read(runs.PROMPTS, Prompt)}
+    members = _by_generation(run.read(runs.CANDIDATES, Candidate), texts)
+    nonmembers = _by_generation(run.read(runs.NONMEMBER_CANDIDATES, Candidate), texts)
+    generations = _generations(run)
+
+    def matches(done: int) -> Iterator[Sequence[Match]]:
+        aligner = make_aligner(config.alignment, model=config.model)
+        chunks = [generations[at : at + ALIGNED_AT_ONCE] for at in range(0, len(generations), ALIGNED_AT_ONCE)]
+        for chunk in track(chunks[done:], "aligning", total=len(generations), done=done * ALIGNED_AT_ONCE):
+            found: list[Match] = []
+            for generation in chunk:
+                prompt = prompts[generation.prompt_id]
+                own = find_matches(generation, prompt, members.get(generation.id, []), aligner)
+                common = find_matches(generation, prompt, nonmembers.get(generation.id, []), aligner) if own else []
+                found += mark_generic(own, common)
+            yield found
+
+    inputs = [runs.EXAMPLES, runs.PROMPTS, *_generation_names(run), runs.CANDIDATES, runs.NONMEMBER_CANDIDATES]
+    run.make(runs.MATCHES, matches, settings=settings_of(config.alignment), inputs=inputs)
+    return OK
+
+
+def score(config: AuditConfig, run: Run) -> int:
+    """Stage 6: scores, then estimates with intervals and controls; returns the exit code of the gates."""
+    from rote.alignment import PRESETS
+    from rote.scoring import check_gates, estimate, parse_gate, score_generations, score_likelihood
+
+    gates = [parse_gate(text) for text in config.scoring.fail_above]
+    _start(config, run)
+    examples, prompts = run.read(runs.EXAMPLES, Example), run.read(runs.PROMPTS, Prompt)
+    generations, matches = _generations(run), run.read(runs.MATCHES, Match)
+    min_chars = PRESETS[config.alignment.preset].min_passage_chars
+    names = [*_generation_names(run), *_present(run, runs.TOKEN_SCORES)]
+    inputs = [runs.EXAMPLES, runs.PROMPTS, runs.CANDIDATES, runs.MATCHES, *names]
+    settings: dict[str, Json] = {"suffix_tokens": config.scoring.suffix_tokens, "min_chars": min_chars}
+
+    def scores(_: int) -> Iterator[Sequence[Score]]:
+        yield list(score_generations(generations, matches, prompts, min_chars=min_chars))
+        for name in _present(run, runs.TOKEN_SCORES):
+            token_scores = run.read(name, TokenScores)
+            yield list(score_likelihood(token_scores, suffix_tokens=config.scoring.suffix_tokens))
+
+    @cache
+    def figures() -> tuple[list[Estimate], list[Comparison]]:
+        run.echo("estimating …")
+        return estimate(
+            examples=examples,
+            prompts=prompts,
+            generations=generations,
+            candidates=run.read(runs.CANDIDATES, Candidate),
+            matches=matches,
+            scores=run.read(runs.SCORES, Score),
+            depth=config.retrieval.depth,
+            confidence=config.scoring.confidence,
+            min_chars=min_chars,
+        )
+
+    run.make(runs.SCORES, scores, settings=settings, inputs=inputs)
+    settings = {**settings, "confidence": config.scoring.confidence, "depth": config.retrieval.depth}
+    run.make(runs.ESTIMATES, lambda _: [figures()[0]], settings=settings, inputs=[*inputs, runs.SCORES])
+    run.make(runs.COMPARISONS, lambda _: [figures()[1]], settings=settings, inputs=[*inputs, runs.SCORES])
+    breaches = check_gates(run.read(runs.ESTIMATES, Estimate), gates)
+    for breach in breaches:
+        run.echo(f"gate: {breach.message}")
+    if any(breach.outcome == "above" for breach in breaches):
+        return BREACHED
+    return NOT_MEASURED if breaches else OK
+
+
+def report(config: AuditConfig, run: Run) -> int:
+    """Stage 7: report.html and report.json."""
+    from rote.reporting import report as gather
+    from rote.reporting import write_json, write_page
+
+    _start(config, run)
+    contents = gather(run, config)
+    write_page(contents, run.path(runs.REPORT_HTML))
+    write_json(contents, run.path(runs.REPORT_JSON))
+    run.echo(contents.verdict)
+    run.echo(f"report: {run.path(runs.REPORT_HTML)}")
+    return OK
+
+
+def audited_models(config: ModelConfig) -> dict[str, tuple[str, str]]:
+    """Name → (model, adapter) of the models to run: "tuned", and "base" where one is known.
+
+    With an adapter the base is the model under it, unless another is named.
+
+    Raises:
+        ConfigError: no model is given.
+        ModelError: the adapter names no base.
+    """
+    from rote.models import adapter_base, check_folder
+
+    if not config.tuned and not config.adapter:
+        raise ConfigError("no model: give the fine-tuned model with --model, or its adapter with --adapter")
+    under = config.tuned or config.base or adapter_base(config.adapter) if config.adapter else ""
+    models = {"tuned": (under or config.tuned, config.adapter)}
+    base = config.base or under
+    if base:
+        models["base"] = (base, "")
+    for source, adapter in models.values():
+        check_folder(source, "model")
+        if adapter:
+            check_folder(adapter, "adapter")
+    return models
+
+
+def _start(config: AuditConfig, run: Run) -> None:
+    """Saves the resolved settings with the run."""
+    text = to_toml(config)
+    run.write_text(runs.CONFIG, text)
+    run.note(config_hash=content_id(text), seed=config.generation.seed)
+
+
+def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]) -> tuple[list[Prompt], list[Score]]:
+    """The prompts of the examples, and the reasons of those that have none."""
+    from rote.generation import cut_prompts
+    from rote.models import is_encoder_decoder, load_tokenizer, tokenizer_source
+
+    trust = config.model.trust_remote_code
+    encoder_decoder = is_encoder_decoder(tuned[0], trust_remote_code=trust)
+    tokenizer = load_tokenizer(tokenizer_source(*tuned), trust_remote_code=trust)
+    settings = resolved(config.generation, is_encoder_decoder=encoder_decoder)
+    cut = cut_prompts(examples, tokenizer, config=settings, is_encoder_decoder=encoder_decoder)
+    return cut.prompts, cut.unmeasurable
+
+
+def resolved(config: GenerationConfig, *, is_encoder_decoder: bool) -> GenerationConfig:
+    """The settings with prompt = "auto" decided."""
+    if config.prompt != "auto":
+        return config
+    return dataclasses.replace(config, prompt="record" if is_encoder_decoder else "prefix")
+
+
+def _run_model(
+    name: str, source: str, adapter: str, prompts: Sequence[Prompt], *, config: AuditConfig, run: Run
+) -> None:
+    """Generations and token scores of one model; it is loaded when the first of them is not up to date."""
+    from rote.generation import TransformersModel
+    from rote.generation import generate as draw
+    from rote.models import LoadedModel, load_model, model_digest
+    from rote.scoring.likelihood import score_tokens
+
+    @cache
+    def model() -> LoadedModel:
+        loaded = load_model(source, adapter=adapter, config=config.model)
+        run.note(device=str(loaded.device))
+        return loaded
+
+    def generations(done: int) -> Iterator[Sequence[Generation]]:
+        batches = draw(prompts, TransformersModel(model()), config=settings, name=name, done=done, echo=run.echo)
+        total = len(prompts) * settings.samples
+        return track(batches, f"generating ({name})", total=total, done=done * settings.batch_size)
+
+    def token_scores(done: int) -> Iterator[Sequence[TokenScores]]:
+        batches = score_tokens(prompts, model(), config=settings, name=name, done=done)
+        return track(batches, f"scoring ({name})", total=len(prompts), done=done * settings.batch_size)
+
+    settings = config.generation
+    digest = model_digest(source, adapter)
+    key = {"model": digest, "dtype": config.model.dtype, **settings_of(settings)}
+    size = key.pop("batch_size")
+    place = {prompt.id: number for number, prompt in enumerate(prompts)}
+
+    def order(row: Row) -> tuple[int, int]:
+        return place[str(row["prompt_id"])], int(str(row.get("sample", 0)))
+
+    for artifact, produce in ((runs.GENERATIONS, generations), (runs.TOKEN_SCORES, token_scores)):
+        run.make(artifact.format(model=name), produce, settings=key, inputs=[runs.PROMPTS], order=order, chunking=size)
+    known = "model_hash" if name == "tuned" else f"{name}_model_hash"
+    run.note(**{known: digest, f"{name}_model": adapter or source})
+
+
+def chat_tokenizer(config: ModelConfig) -> "PreTrainedTokenizerBase | None":
+    """The tokenizer whose chat template renders chat records: the tuned model's, or the base's."""
+    from rote.models import adapter_base, load_tokenizer, tokenizer_source
+
+    source = config.tuned or config.base or (adapter_base(config.adapter) if config.adapter else "")
+    if not source:
+        return None
+    return load_tokenizer(tokenizer_source(source, config.adapter), trust_remote_code=config.trust_remote_code)
+
+
+def _present(run: Run, pattern: str) -> list[str]:
+    """The artifacts of all models that the run has, tuned first."""
+    names = [pattern.format(model=name) for name in ("tuned", "base", "controls")]
+    return [name for name in names if run.has(name)]
+
+
+def _generation_names(run: Run) -> list[str]:
+    return _present(run, runs.GENERATIONS)
+
+
+def _generations(run: Run) -> list[Generation]:
+    return [generation for name in _generation_names(run) for generation in run.read(name, Generation)]
+
+
+def _by_generation(candidates: Sequence[Candidate], texts: Mapping[str, str]) -> dict[str, list[tuple[Candidate, str]]]:
+    """Generation id → its candidates, each with its text."""
+    found: dict[str, list[tuple[Candidate, str]]] = {}
+    for candidate in candidates:
+        found.setdefault(candidate.generation_id, []).append((candidate, texts[candidate.example_id]))
+    return found
