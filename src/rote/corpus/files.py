@@ -23,7 +23,7 @@ FAMILIES = (
 """Formats that are read together from one folder, in the order of preference."""
 SPLITS = ("train", "validation", "valid", "dev", "test")
 """Names of splits, as words in the names of files and folders."""
-_HUB_NAME = re.compile(r"(?P<name>[\w.-]+(/[\w.-]+)?)(:(?P<split>[\w.\[\]%-]+))?", re.ASCII)
+_HUB_NAME = re.compile(r"(?P<name>[\w.-]+(/[\w.-]+)?)(:(?P<split>[\w.-]+))?", re.ASCII)
 
 
 def read_rows(name: str, *, echo: Echo) -> Iterator[Row]:
