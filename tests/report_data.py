@@ -1,8 +1,9 @@
-"""Makes a run folder by hand, for tests of the report: planted matches at known places, estimates from plain counts."""
+"""For tests of the report: a run folder made by hand (matches at known places, estimates from counts), and a page reader."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 from rote import runs
@@ -36,6 +37,53 @@ MEMBERS = tuple(
     )
 )
 NON_MEMBERS = tuple(text.replace("village", "harbour").replace("baker", "ferryman") for text in MEMBERS[:8])
+
+
+HOSTILE = (
+    '<script>alert("x")</script><img src=x onerror=alert(1)> "quoted" \'single\' {{ 7 * 7 }} </mark></div> & &amp; '
+    "\x1b[31mred\x1b[0m \x1b]8;;x\x07 \u202eright to left\u202c \u2066isolate\u2069 \x00 nul \ud800 lone \x9b1m \ufeff end. "
+    "The rest of this record is plain text that only makes it long enough to hold a planted passage."
+)
+VOID = {"meta", "path", "line", "input"}
+_TAG_NAMES = (
+    "html head meta title style body header p span h1 h2 h3 h4 nav a main section div ul li table thead "
+    "tbody tr th td b small figure figcaption svg desc path line text bdi article mark code footer "
+    "details summary label input dl dt dd pre script i"
+)
+TAGS = set(_TAG_NAMES.split())
+"""Every tag that a page may have."""
+
+
+class Page(HTMLParser):
+    """Collects the tags, their attributes, the text and the marked texts of a page; checks that tags nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.marks: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "mark":
+            self.marks.append((dict(attrs)["data-match"] or "", ""))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self.open or "script" in self.open:
+            return
+        self.text += data
+        if "mark" in self.open:
+            number, text = self.marks[-1]
+            self.marks[-1] = (number, text + data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +126,9 @@ def make_run(
         runs.MATCHES: matches,
         runs.TOKEN_SCORES.format(model="tuned"): [_tokens(p, i) for i, p in enumerate(prompts)],
         runs.SCORES: [score for i, item in enumerate(tuned) for score in _scores(item, i)],
-        runs.ESTIMATES: estimates(len(members), len(nonmembers), base=base, strength=strength, copies=sorted({*copies})),
+        runs.ESTIMATES: estimates(
+            len(members), len(nonmembers), base=base, strength=strength, copies=sorted({*copies})
+        ),
     }
     if base:
         write[runs.GENERATIONS.format(model="base")] = others
@@ -120,7 +170,9 @@ def estimates(n: int, n_others: int, *, base: bool, strength: float, copies: Seq
             rows.append(Estimate("loss", model, split, "all", value, value - 0.1, value + 0.1, n, 0, "bootstrap"))
             memorized = 1 - value / 5
             rows.append(
-                Estimate("exact_memorization", model, split, "all", memorized, memorized - 0.02, memorized + 0.02, n, 0, "")
+                Estimate(
+                    "exact_memorization", model, split, "all", memorized, memorized - 0.02, memorized + 0.02, n, 0, ""
+                )
             )
     reason = "shorter than 50 characters"
     rows.append(Estimate("verbatim", "tuned", "member", "length=short", None, None, None, 0, 4, "", None, reason))
@@ -130,7 +182,9 @@ def estimates(n: int, n_others: int, *, base: bool, strength: float, copies: Seq
 def comparisons(n: int, strength: float) -> list[Comparison]:
     """Tuned against base: nothing by the base model alone."""
     only = round(0.2 * strength * n)
-    return [Comparison("extractable", "member", "tuned", "base", 0, only, 0, n - only, only / n, 0.1, 0.3, 0.0004, "exact")]
+    return [
+        Comparison("extractable", "member", "tuned", "base", 0, only, 0, n - only, only / n, 0.1, 0.3, 0.0004, "exact")
+    ]
 
 
 def _example(text: str, index: int, split: Split, copies: int) -> Example:
@@ -180,7 +234,9 @@ def _candidates(item: Generation, examples: Sequence[Example]) -> list[Candidate
 
 def _tokens(prompt: Prompt, index: int) -> TokenScores:
     right = (index * 7) % 60
-    return TokenScores(prompt.id, prompt.example_id, "tuned", (-0.5,) * 60, (True,) * right + (False,) * (60 - right), False)
+    return TokenScores(
+        prompt.id, prompt.example_id, "tuned", (-0.5,) * 60, (True,) * right + (False,) * (60 - right), False
+    )
 
 
 def _scores(item: Generation, index: int) -> list[Score]:

@@ -152,6 +152,7 @@ def _training_text(
     prompt = artifacts.prompts[generation.prompt_id].text
     shown = len(prompt) if own and example.text.startswith(prompt) else 0
     ranks = [item.rank for item in artifacts.candidates.get(generation.id, ()) if item.example_id == example_id]
+    ranks += [match.rank for match in found]
     return TrainingText(
         example_id=example_id,
         own=own,

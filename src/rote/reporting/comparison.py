@@ -12,8 +12,8 @@ from rote.records import Estimate, Json, Split
 from rote.reporting.artifacts import find
 from rote.reporting.contents import repetitions, settings_of_run
 from rote.reporting.figures import Figure, figure
-from rote.reporting.names import HEADLINE, title_of
 from rote.reporting.marks import visible
+from rote.reporting.names import HEADLINE, title_of
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart, Series, levels_chart
 from rote.reporting.terminal import figure_text, open_console, open_table

@@ -103,7 +103,8 @@ def repetitions(estimates: Sequence[Estimate]) -> list[int]:
 
 def _headline(estimates: Sequence[Estimate], comparisons: Sequence[Comparison]) -> list[HeadlineRow]:
     rows = []
-    for metric in HEADLINE:
+    measured = dict.fromkeys(item.metric for item in estimates)
+    for metric in [name for first in HEADLINE for name in measured if name.partition("@")[0] == first]:
         cells = tuple(find(estimates, metric, model=column.model, split=column.split) for column in COLUMNS)
         if any(cells):
             pair = [c for c in comparisons if (c.metric, c.split, c.first) == (metric, "member", "tuned")]

@@ -13,6 +13,9 @@ _OBEYED = re.compile(
 )
 """Control characters but newline and tab, direction controls, invisible characters, lone surrogates, private use."""
 
+_LEAST_OMITTED = 100
+"""Fewer characters are not worth leaving out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -43,7 +46,7 @@ def one_line(text: str, limit: int) -> str:
 
 def more(count: int) -> str:
     """The words that stand in place of `count` characters."""
-    return f" … {count:,} more character{'' if count == 1 else 's'} …"
+    return f" … {count:,} more character{'' if count == 1 else 's'} … "
 
 
 def cut(text: str, spans: Sequence[Span]) -> list[Piece]:
@@ -64,7 +67,7 @@ def shorten(pieces: Iterable[Piece], *, context: int, marked: int) -> Iterator[P
     """The pieces, with the middle left out of those longer than `context` (under a mark: `marked`) characters."""
     for piece in pieces:
         limit = marked if piece.marks else context
-        if len(piece.text) <= limit:
+        if len(piece.text) <= limit + _LEAST_OMITTED:
             yield piece
             continue
         head, tail = limit - limit // 2, limit // 2

@@ -134,7 +134,7 @@ def view_of(case: Case) -> CaseView:
 
 
 def _chunks(text: str, spans: Sequence[Span], matches: Sequence[Match]) -> tuple[Chunk, ...]:
-    context = CONTEXT_CHARS if matches else PLAIN_CHARS
+    context = CONTEXT_CHARS if matches and len(text) > PLAIN_CHARS else PLAIN_CHARS
     pieces = marks.shorten(marks.cut(text, spans), context=context, marked=MARKED_CHARS)
     return tuple(_chunk(piece, matches) for piece in pieces)
 

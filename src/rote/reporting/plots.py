@@ -14,7 +14,7 @@ from rote.reporting.figures import amount, figure, number
 from rote.reporting.names import is_share
 
 WIDTH = 480
-_TOP = 14
+TOP = 14
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
 
 
@@ -78,11 +78,11 @@ def rows_chart(title: str, levels: Sequence[str], series: Sequence[Series]) -> C
     if not measured:
         return None
     pitch, left, right = 14 * len(series) + 18, 176, WIDTH - 20
-    bottom = _TOP + pitch * len(levels)
+    bottom = TOP + pitch * len(levels)
     ticks = _ticks(measured)
     across = _Scale(ticks[-1], left, right)
-    middles = [_TOP + pitch * (row + 0.5) for row in range(len(levels))]
-    lines = [Line(across(t), _TOP, across(t), bottom, "grid" if t else "axis") for t in ticks]
+    middles = [TOP + pitch * (row + 0.5) for row in range(len(levels))]
+    lines = [Line(across(t), TOP, across(t), bottom, "grid" if t else "axis") for t in ticks]
     labels = [Label(across(t), bottom + 20, _tick_text(t, measured[0]), "middle", "tick") for t in ticks]
     labels += [Label(left - 14, y + 4, name, "end", "level") for y, name in zip(middles, levels, strict=True)]
     dots = []
@@ -104,7 +104,7 @@ def levels_chart(title: str, axis: str, levels: Sequence[str], series: Sequence[
     left, right, bottom = 52, WIDTH - 14, 256
     step = (right - left) / len(levels)
     ticks = _ticks(measured)
-    up = _Scale(ticks[-1], bottom, _TOP)
+    up = _Scale(ticks[-1], bottom, TOP)
     middles = [left + step * (place + 0.5) for place in range(len(levels))]
     lines = [Line(left, up(t), right, up(t), "grid" if t else "axis") for t in ticks]
     labels = [Label(left - 8, up(t) + 4, _tick_text(t, measured[0]), "end", "tick") for t in ticks]
@@ -163,7 +163,8 @@ def _ticks(measured: Sequence[Estimate]) -> list[float]:
         top = min(max(top, 0.05), 1.0)
         step = next(step for step in _STEPS if top / step <= 5)
     else:
-        step = _round_step((top or 1.0) / 5)
+        top = top if top > 1e-9 else 1.0
+        step = _round_step(top / 5)
     count = max(1, math.ceil(top / step - 1e-9))
     return [step * i for i in range(count + 1)]
 

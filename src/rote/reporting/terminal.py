@@ -115,7 +115,7 @@ def figure_text(shown: Figure) -> "Text":
 
 def _print_report(console: "Console", report: Report, run: Run) -> None:
     console.print(_heading(report.title))
-    console.print(_plain(report.verdict), "")
+    console.print(_plain(report.verdict), "", sep="\n")
     for caveat in report.caveats:
         console.print(_plain(f"! {caveat}", "yellow"))
     console.print(_headline_table(report))
@@ -146,17 +146,18 @@ def _worst_table(cases: Sequence[Case]) -> "Table":
 
 
 def _print_case(console: "Console", case: Case) -> None:
-    facts = [case.kind or "no counted match", f"{case.verbatim_chars:,} verbatim characters", f"{case.copies} copies"]
+    facts = [case.kind or "no counted match", f"{case.verbatim_chars:,} verbatim characters"]
+    facts += [f"{case.copies} copies"] if case.copies > 1 else []
     facts += ["extractable"] if case.extractable else []
     facts += ["repetitive"] if case.repetitive else []
     console.print(_heading(f"{case.generation_id} ({case.model}, {case.split})"))
-    console.print(_plain(" · ".join(facts)), "")
+    console.print(_plain(" · ".join(facts)), "", sep="\n")
     console.print(_plain("Prompt", "bold"))
-    console.print(_passage(case.prompt, [], ()), "")
+    console.print(_passage(case.prompt, [], ()), "", sep="\n")
     for source in case.texts:
         _print_pair(console, case, source)
     if case.more_texts:
-        console.print(_plain(f"{case.more_texts} more training texts with matches are not shown."), "")
+        console.print(_plain(f"{case.more_texts} more training texts with matches are not shown."))
     for line in _score_lines(case):
         console.print(_plain(line, "dim"))
     console.print()
@@ -192,7 +193,7 @@ def _passage(text: str, spans: Sequence[Span], matches: Sequence[Match]) -> "Tex
     from rich.text import Text
 
     shown = Text()
-    context = CONTEXT_CHARS if matches else PLAIN_CHARS
+    context = CONTEXT_CHARS if matches and len(text) > PLAIN_CHARS else PLAIN_CHARS
     before: set[int] = set()
     for piece in marks.shorten(marks.cut(text, spans), context=context, marked=MARKED_CHARS):
         inside = {index for index in piece.marks if index < len(matches)}
