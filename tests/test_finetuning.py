@@ -251,7 +251,7 @@ def test_unknown_lora_target_is_told(targets: tuple[str, ...], bases: dict[str, 
         trained(bases["llama"], tmp_path, strategy="lora", lora_targets=targets)
 
 
-@pytest.mark.parametrize("strategy", ["full", "head", "lora"])
+@pytest.mark.parametrize("strategy", ["full", "lora"])
 def test_completion_loss_on_an_encoder_decoder_sinks(strategy: Strategy, bases: dict[str, str], tmp_path: Path):
     training = trained(bases["t5"], tmp_path, strategy=strategy, members=PAIRS, epochs=4, gradient_accumulation=2)
     assert training.loss == "completion"
@@ -263,7 +263,7 @@ def test_completion_loss_on_an_encoder_decoder_sinks(strategy: Strategy, bases: 
 def test_records_without_prompt_are_halved_for_an_encoder_decoder(bases: dict[str, str], tmp_path: Path):
     said: list[str] = []
     trained(bases["t5"], tmp_path, said=said, epochs=1)
-    assert "8 of 8 members have no prompt: the encoder reads the first half of their tokens" in said
+    assert "8 of 8 members have no prompt: the encoder reads half of their tokens" in said
 
 
 def test_steps_leave_one_model(bases: dict[str, str], tmp_path: Path):
@@ -365,7 +365,10 @@ from pathlib import Path
 torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 import test_finetuning as t
-t.trained({base!r}, Path({out!r}), epochs=6, said=type("Say", (list,), {{"append": lambda self, line: print(line, flush=True)}})())
+class Said(list):
+    def append(self, line):
+        print(line, flush=True)
+t.trained({base!r}, Path({out!r}), epochs=6, said=Said())
 """
 
 
@@ -443,6 +446,8 @@ def test_training_that_ends_in_the_warm_up_is_told(bases: dict[str, str], tmp_pa
         trained(bases["llama"], tmp_path, steps=1, warmup_steps=10, said=said)
     assert "the warm-up (10 steps) is no shorter than the training (1 steps)" in said
     assert not (tmp_path / "final").exists()
+    with pytest.raises(StaleRunError, match="an unfinished training with other settings: warmup_steps was 10, is 0"):
+        trained(bases["llama"], tmp_path, steps=1)
 
 
 @pytest.mark.parametrize(

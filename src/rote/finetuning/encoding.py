@@ -81,7 +81,8 @@ def encode_pairs(examples: Sequence[Example], encoder: TokenEncoder, *, limit: i
         room = limit - len(encoder.before) - len(encoder.after)
         target = _with_end([*encoder.target_before, *written], encoder)
         cut += len(read) > room or len(target) > limit
-        source = [*encoder.before, *read[:room], *encoder.after] if read else []
+        shown = read[: max(0, room)]
+        source = [*encoder.before, *shown, *encoder.after] if shown else []
         rows.append(Row(tuple(source), tuple(target[:limit])))
     return _encoded(examples, rows, cut=cut, halved=halved)
 

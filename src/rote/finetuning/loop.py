@@ -109,6 +109,7 @@ def quiet() -> Iterator[None]:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # between the libraries, not for the user
             # from the Trainer's own checkpoints of adapters; nothing is amiss
             warnings.filterwarnings("ignore", message="(Could not find a config file|Setting `save_embedding_layers`)")
             yield

@@ -1,6 +1,6 @@
 """Batches of token rows, and the one loss: nats per scored token, for training as for measuring."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -28,7 +28,8 @@ class Collator:
             "labels": labels,
         }
         if self.model.config.is_encoder_decoder:
-            batch["decoder_input_ids"] = self.model.prepare_decoder_input_ids_from_labels(labels)  # type: ignore[operator]
+            shift = cast(Callable[[torch.Tensor], torch.Tensor], self.model.prepare_decoder_input_ids_from_labels)
+            batch["decoder_input_ids"] = shift(labels)
         return batch
 
 
@@ -59,7 +60,7 @@ def summed_loss(logits: torch.Tensor, labels: torch.Tensor, *, causal: bool) -> 
 
 
 def mean_loss(model: PreTrainedModel, rows: Sequence[Row], collate: Collator, *, batch_size: int) -> float | None:
-    """Nats per scored token over all the rows (lower fits better); does not depend on the batches. None without rows."""
+    """Nats per scored token over all the rows (lower fits better); the batches do not matter. None without rows."""
     if not rows:
         return None
     ordered = sorted(rows, key=lambda row: len(row.input_ids))

@@ -19,7 +19,7 @@ OPTIMIZER = "AdamW, betas 0.9 and 0.999, epsilon 1e-8, gradient norm clipped at 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """Losses after one pass over the rows (the last pass may be partial). Losses: nats per scored token; lower fits better."""
+    """One pass over the rows (the last may be partial). Losses: nats per scored token; lower fits better."""
 
     number: int
     """From 1."""
@@ -125,8 +125,8 @@ def known_training(out: Path, settings: dict[str, Json]) -> Training | None:
     ]
     if differences:
         raise StaleRunError(
-            f"{out} holds a model trained with other settings: {', '.join(differences)}; "
-            f"give another folder, e.g. {_free(out)}"
+            f"{out} holds {'a model trained' if known.finished else 'an unfinished training'} with other settings: "
+            f"{', '.join(differences)}; give another folder, e.g. {_free(out)}"
         )
     return known
 

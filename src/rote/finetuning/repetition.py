@@ -32,7 +32,7 @@ def repeat_members(members: Sequence[Example], repetition: Sequence[int], seed: 
 
 
 def _deal(members: Sequence[Example], repetition: Sequence[int], seed: int) -> dict[str, int]:
-    """Duplicate group → its repetition: groups by falling size (then by a hash with the seed) to the smallest part."""
+    """Duplicate group → repetition: always the largest group left (ties by seeded hash) to the smallest part."""
     sizes = Counter(member.group for member in members)
     if len(sizes) < len(repetition):
         raise DataError(

@@ -64,8 +64,7 @@ def untie_head(model: "PreTrainedModel") -> bool:
     head.weight = torch.nn.Parameter(cast(torch.Tensor, head.weight).detach().clone())
     model.config.tie_word_embeddings = False
     model.config.get_text_config().tie_word_embeddings = False
-    names = {name for name, parameter in model.named_parameters() if parameter is head.weight}
-    for name in names:
+    for name in head_names(model):
         model.all_tied_weights_keys.pop(name, None)
     if not torch.equal(before, _probe(model)):
         raise ModelError(
@@ -106,16 +105,14 @@ def check_changes(strategy: Strategy, changed: tuple[str, ...], *, head: set[str
     Raises:
         ModelError: something else changed, or nothing that should have.
     """
-    allowed = {name for name in changed if _may_change(strategy, name, head)}
-    stray = [name for name in changed if name not in allowed]
+    stray = [name for name in changed if not _may_change(strategy, name, head)]
     if stray:
         raise ModelError(
             f"strategy {strategy} changed {len(stray)} tensors that it must not touch, the first {stray[0]!r}: "
             "a bug of rote or of the model's own code; the model is not saved"
         )
-    missed = not changed or (strategy == "full" and set(changed) <= head)
-    if missed:
-        found = "nothing" if not changed else "only the head"
+    if not changed or (strategy == "full" and set(changed) <= head):
+        found = "only the head" if changed else "nothing"
         raise ModelError(
             f"strategy {strategy} changed {found}: the learning rate is too small, or training ended in the warm-up"
         )
@@ -151,17 +148,16 @@ def _with_lora(model: "PreTrainedModel", config: FinetuningConfig) -> "PreTraine
 
 def _check_targets(model: "PreTrainedModel", targets: tuple[str, ...]) -> None:
     """Every named target must be there: peft itself is content if one of them is."""
-    names = [name for name, _ in model.named_modules() if name]
-    for target in targets:
-        if targets != (ALL_LINEAR,) and not any(name == target or name.endswith(f".{target}") for name in names):
-            known = sorted(
-                {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if hasattr(module, "weight")}
-            )
-            raise ModelError(
-                f"finetuning.lora_targets: no module {target!r} in the model; there are {', '.join(known)}"
-            )
+    if targets == (ALL_LINEAR,):
+        return
     if not targets:
         raise ModelError(f"finetuning.lora_targets is empty; give module names or {ALL_LINEAR!r}")
+    modules = {name: module for name, module in model.named_modules() if name}
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in modules):
+            known = {name.rpartition(".")[2] for name, module in modules.items() if hasattr(module, "weight")}
+            there = ", ".join(sorted(known))
+            raise ModelError(f"finetuning.lora_targets: no module {target!r} in the model; there are {there}")
 
 
 def _probe(model: "PreTrainedModel") -> "torch.Tensor":

@@ -75,6 +75,7 @@ def finetune(
     settings = _settings(members, validation, base=base, config=config, dtype=model.dtype)
     known = _known_training(out, settings)
     if known is not None and known.finished:
+        shutil.rmtree(out / RESUME, ignore_errors=True)
         echo(f"{out / FINAL}: trained with these settings already, {known.steps} steps; nothing to do")
         return known
     from rote.finetuning.loop import quiet, train
@@ -156,9 +157,7 @@ def _encode(
     if encoded.left_out:
         echo(f"{encoded.left_out} of {len(examples)} {what} have no token to learn within {limit} tokens: left out")
     if encoded.halved:
-        echo(
-            f"{encoded.halved} of {len(examples)} {what} have no prompt: the encoder reads the first half of their tokens"
-        )
+        echo(f"{encoded.halved} of {len(examples)} {what} have no prompt: the encoder reads half of their tokens")
     return encoded
 
 
