@@ -52,7 +52,9 @@ def score_matches(
     generation: Generation, matches: Sequence[Match], reference: str, *, min_chars: int = MIN_CHARS
 ) -> Iterator[Score]:
     """The scores of one generation that its matches decide: kinds, cumulative kinds, verbatim share, what was left out."""
-    counted = [] if is_repetitive(generation.text) else [m for m in matches if not m.in_prompt and not m.generic]
+    counted = [match for match in matches if not match.in_prompt and not match.generic]
+    if counted and is_repetitive(generation.text):
+        counted = []
     worst = min((KINDS.index(match.kind) for match in counted), default=len(KINDS))
     values = {_metric(kind): float(worst == rank) for rank, kind in enumerate(KINDS)}
     values |= {name: float(worst <= KINDS.index(least)) for name, least in _CUMULATIVE.items()}

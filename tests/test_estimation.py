@@ -1,0 +1,310 @@
+"""Intervals and tests: known values, laws, refusals, and coverage in simulations with a known truth."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from rote.scoring import estimation, pairs
+from rote.scoring.estimation import (
+    clopper_pearson,
+    effective_sample_size,
+    mean,
+    power_sentence,
+    rate,
+    ratio,
+    smallest_detectable_rate,
+    too_few,
+    wilson,
+)
+from rote.scoring.pairs import mcnemar, paired_difference
+
+OUTCOMES = st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from("abcdefghij")), min_size=1, max_size=60)
+
+
+def names(numbers: object) -> list[str]:
+    return [str(number) for number in numbers]  # type: ignore[attr-defined]
+
+
+# Known values
+
+
+@pytest.mark.parametrize(("events", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (31, 150), (3, 1000)])
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_intervals_of_rates_equal_scipys(events: int, n: int, confidence: float) -> None:
+    test = binomtest(events, n)
+    for found, method in ((wilson, "wilson"), (clopper_pearson, "exact")):
+        expected = test.proportion_ci(confidence, method=method)
+        ours = found(events, n, confidence=confidence)
+        assert (ours.low, ours.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+        assert ours.value == events / n
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (10, 0), (0, 1), (12, 2), (30, 31), (400, 350)])
+def test_mcnemar_equals_scipys_binomial_test(only_first: int, only_second: int) -> None:
+    total = only_first + only_second
+    expected = binomtest(only_first, total).pvalue if total else 1.0
+    assert mcnemar(only_first, only_second) == pytest.approx(expected, rel=1e-9)
+
+
+def paired(both: int, only_first: int, only_second: int, neither: int) -> tuple[list[bool], list[bool], list[str]]:
+    first = [True] * (both + only_first) + [False] * (only_second + neither)
+    second = [True] * both + [False] * only_first + [True] * only_second + [False] * neither
+    return first, second, names(range(len(first)))
+
+
+def test_the_paired_difference_by_hand() -> None:
+    # 48/50 and 38/50: Wilson 0.86543..0.98896 and 0.62590..0.85704, correlation −24/√(48·2·38·12).
+    found = paired_difference(*paired(36, 12, 2, 0))
+    assert found is not None
+    assert (found.both, found.only_first, found.only_second, found.neither) == (36, 12, 2, 0)
+    assert (found.difference, found.low, found.high) == pytest.approx((0.2, 0.05693, 0.34043), abs=1e-5)
+    assert found.p_value == pytest.approx(binomtest(2, 14).pvalue)
+
+
+def test_no_difference_is_no_certainty() -> None:
+    found = paired_difference(*paired(0, 0, 0, 100))
+    assert found is not None
+    assert found.low < -0.03 < 0.0 < 0.03 < found.high
+    assert found.p_value == 1.0
+
+
+def test_a_cluster_has_one_vote() -> None:
+    first, second, _ = paired(0, 30, 0, 30)
+    alone = paired_difference(first, second, names(range(60)))
+    copies = paired_difference(first, second, names(number // 6 for number in range(60)))
+    assert alone is not None
+    assert copies is not None
+    assert (alone.p_value, copies.p_value) == (pytest.approx(2 * 0.5**30), pytest.approx(2 * 0.5**5))
+    assert copies.high - copies.low > 2 * (alone.high - alone.low)
+    assert copies.difference == alone.difference
+
+
+def test_the_smallest_detectable_rate() -> None:
+    assert smallest_detectable_rate(1, 0.95) == pytest.approx(0.95)
+    assert smallest_detectable_rate(150) == pytest.approx(1 - 0.05 ** (1 / 150))
+    assert (1 - smallest_detectable_rate(400, 0.9)) ** 400 == pytest.approx(0.1)
+    assert power_sentence(60) == (
+        "With 60 independent records, a rate below 4.87 % may show no event at all (95 % confidence)."
+    )
+
+
+def test_effective_sample_sizes() -> None:
+    ids = names(range(12))
+    thirds = names(number // 3 for number in range(12))
+    mixed = [1.0, 0, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0]
+    assert effective_sample_size(mixed, ids) == 12
+    assert effective_sample_size([1.0] * 12, thirds) == 4
+    assert effective_sample_size([1.0] * 6 + [0.0] * 6, thirds) == pytest.approx(3)
+    assert effective_sample_size(mixed, thirds) == 12, "clusters that are more alike than chance give no bonus"
+
+
+def test_means_and_ratios_by_hand() -> None:
+    values = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    found = mean(values, names(range(6)))
+    assert found.value == pytest.approx(0.25)
+    exact = 0.25 + np.array([-1, 1]) * 2.5706 * np.std(values, ddof=1) / math.sqrt(6)
+    assert (found.low, found.high) == pytest.approx(tuple(exact), abs=0.04)
+    assert ratio([1, 0, 4, 0, 5], [10, 10, 10, 10, 60], names(range(5))).value == pytest.approx(0.1)
+    assert mean(values, names(range(6)), seed=1) != found
+    assert mean(values, names(range(6))) == found
+
+
+def test_means_without_variation_are_not_certain() -> None:
+    never = mean([0.0] * 100, names(range(100)), least=0.0, most=1.0)
+    assert (never.value, never.low) == (0.0, 0.0)
+    assert never.high == pytest.approx(wilson(0, 100).high)
+    assert "no variation" in never.method
+    always = ratio([500.0] * 50, [0.5] * 50, names(range(50)), least=0.0, most=1000.0)
+    assert (always.value, always.high) == (1000.0, 1000.0)
+    assert always.low == pytest.approx(1000 * wilson(50, 50).low)  # type: ignore[operator]
+
+
+def test_many_clusters_are_dealt_into_units() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=20_000)
+    found = mean(values.tolist(), names(range(20_000)))
+    assert found.low is not None
+    assert found.high is not None
+    assert found.high - found.low == pytest.approx(2 * 1.96 / math.sqrt(20_000), rel=0.1)
+
+
+# Refusals
+
+
+def test_nothing_comes_of_nothing() -> None:
+    for found in (rate([], []), mean([], []), ratio([], [], []), wilson(0, 0), clopper_pearson(0, 0)):
+        assert (found.value, found.low, found.high) == (None, None, None)
+        assert found.reason == "no subject was measured"
+    assert paired_difference([], [], []) is None
+    assert power_sentence(0) == "With no record, no rate can be shown."
+
+
+def test_too_few_clusters_are_refused_however_many_subjects() -> None:
+    clusters = names(number % 4 for number in range(400))
+    for found in (rate([True] * 400, clusters), mean([1.0] * 400, clusters), ratio([1.0] * 400, [1.0] * 400, clusters)):
+        assert found.value is None
+        assert found.reason == "only 4 independent records; at least 5 are needed"
+    assert paired_difference([True] * 400, [False] * 400, clusters) is None
+    assert rate([True] * 5, names(range(5))).value == 1.0
+    assert (too_few(5, 0.95), too_few(6, 0.99)) == (None, "only 6 independent records; at least 7 are needed")
+
+
+def test_a_ratio_over_nothing_is_refused() -> None:
+    assert ratio([0.0] * 9, [0.0] * 9, names(range(9))).reason == "nothing to divide by: all denominators are 0"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: wilson(3, 2), r"0 <= events <= n, got events=3, n=2"),
+        (lambda: clopper_pearson(-1, 2), r"got events=-1"),
+        (lambda: wilson(1, 2, confidence=95), r"0 < confidence < 1, got 95"),
+        (lambda: rate([True] * 9, names(range(9)), confidence=1.0), r"got 1\.0"),
+        (lambda: smallest_detectable_rate(0), r"n >= 1, got 0"),
+        (lambda: mcnemar(-1, 2), r"counts >= 0, got -1 and 2"),
+    ],
+)
+def test_senseless_arguments(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# Laws
+
+
+@settings(deadline=None, max_examples=100)
+@given(OUTCOMES, st.sampled_from([0.8, 0.95, 0.99]))
+def test_laws_of_rates_and_differences(rows: list[tuple[bool, bool, str]], confidence: float) -> None:
+    first, second, clusters = ([row[column] for row in rows] for column in range(3))
+    found = rate(first, clusters, confidence=confidence)
+    assume(found.value is not None)
+    assert found.low is not None
+    assert found.value is not None
+    assert found.high is not None
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.high - found.low > 0
+    plain = wilson(sum(first), len(first), confidence=confidence)
+    assert plain.low is not None
+    assert plain.high is not None
+    assert found.high - found.low >= plain.high - plain.low - 1e-9, "clusters never narrow an interval"
+    difference = paired_difference(first, second, clusters, confidence=confidence)
+    turned = paired_difference(second, first, clusters, confidence=confidence)
+    assert difference is not None
+    assert turned is not None
+    assert -1 <= difference.low <= difference.difference <= difference.high <= 1
+    assert (difference.low, difference.high, difference.p_value) == pytest.approx(
+        (-turned.high, -turned.low, turned.p_value)
+    )
+    assert 0 < difference.p_value <= 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from("abcdefghij")), min_size=5, max_size=40), st.randoms())
+def test_the_order_of_the_subjects_is_irrelevant(rows: list[tuple[float, str]], draw: object) -> None:
+    turned = list(rows)
+    draw.shuffle(turned)  # type: ignore[attr-defined]
+    for method in (
+        lambda values, clusters: mean(values, clusters, least=0.0, most=1.0),
+        lambda values, clusters: rate([value > 0.5 for value in values], clusters),
+    ):
+        one, other = (method([v for v, _ in part], [c for _, c in part]) for part in (rows, turned))
+        assert one.reason == other.reason
+        if one.value is not None:
+            assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high), abs=1e-9)
+            assert one.low <= one.value <= one.high
+
+
+# Coverage: the share of simulated data sets whose interval holds the truth
+
+
+def coverage(simulate: Callable[[np.random.Generator], tuple[object, float]], runs: int, seed: int = 0) -> float:
+    rng = np.random.default_rng(seed)
+    covered = 0
+    for _ in range(runs):
+        found, truth = simulate(rng)
+        covered += found.low <= truth <= found.high  # type: ignore[attr-defined]
+    return covered / runs
+
+
+def test_wilson_covers_on_average_over_rates() -> None:
+    def simulate(rng: np.random.Generator) -> tuple[object, float]:
+        truth = rng.uniform(0, 1)
+        return wilson(int(rng.binomial(60, truth)), 60), truth
+
+    assert 0.93 <= coverage(simulate, 4000) <= 0.97
+
+
+def test_clopper_pearson_never_covers_less() -> None:
+    def simulate(rng: np.random.Generator) -> tuple[object, float]:
+        truth = rng.uniform(0, 0.1)
+        return clopper_pearson(int(rng.binomial(60, truth)), 60), truth
+
+    assert coverage(simulate, 3000) >= 0.95
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 0.8])
+def test_clustered_rates_cover_on_average_over_rates(correlation: float) -> None:
+    def simulate(rng: np.random.Generator) -> tuple[object, float]:
+        truth = rng.uniform(0.02, 0.9)
+        sizes = rng.choice([1, 1, 2, 4], size=100)
+        spread = 1 / correlation - 1 if correlation else 0.0
+        own = rng.beta(truth * spread, (1 - truth) * spread, size=100) if correlation else np.full(100, truth)
+        clusters = np.repeat(np.arange(100), sizes)
+        return rate((rng.random(len(clusters)) < own[clusters]).tolist(), names(clusters)), truth
+
+    assert 0.93 <= coverage(simulate, 800) <= 0.975, "without correlation the design effect is held at 1: a little wide"
+
+
+def test_unclustered_wilson_would_cover_far_too_little() -> None:
+    def simulate(rng: np.random.Generator) -> tuple[object, float]:
+        truth = rng.uniform(0.2, 0.8)
+        return wilson(int(rng.binomial(50, truth)) * 4, 200), truth
+
+    assert coverage(simulate, 1000) < 0.75
+
+
+def test_bootstrap_means_cover() -> None:
+    def simulate(rng: np.random.Generator) -> tuple[object, float]:
+        clusters = np.repeat(np.arange(60), 3)
+        values = rng.gamma(2, 1, size=60)[clusters] + rng.normal(size=180)
+        return mean(values.tolist(), names(clusters)), 2.0
+
+    assert 0.93 <= coverage(simulate, 400) <= 0.97
+
+
+def test_bootstrap_ratios_cover() -> None:
+    def simulate(rng: np.random.Generator) -> tuple[object, float]:
+        weights = rng.integers(200, 800, size=100)
+        shares = rng.beta(2, 8, size=100)
+        return ratio((weights * shares).tolist(), weights.tolist(), names(range(100))), 0.2
+
+    assert 0.93 <= coverage(simulate, 400) <= 0.97
+
+
+def test_paired_differences_cover() -> None:
+    def simulate(rng: np.random.Generator) -> tuple[object, float]:
+        shares = rng.dirichlet([1, 1, 1, 3])
+        cells = np.repeat(rng.choice(4, p=shares, size=80), 2)
+        clusters = names(np.repeat(np.arange(80), 2))
+        found = paired_difference((cells < 2).tolist(), np.isin(cells, [0, 2]).tolist(), clusters)
+        return found, float(shares[1] - shares[2])
+
+    assert 0.93 <= coverage(simulate, 1000) <= 0.97
+
+
+def test_mcnemar_keeps_its_level() -> None:
+    rng = np.random.default_rng(0)
+    heads = rng.binomial(30, 0.5, size=3000)
+    assert np.mean([mcnemar(int(h), 30 - int(h)) <= 0.05 for h in heads]) <= 0.05
+
+
+def test_every_public_name_is_documented() -> None:
+    for module in (estimation, pairs):
+        for name, item in vars(module).items():
+            if callable(item) and getattr(item, "__module__", "") == module.__name__ and not name.startswith("_"):
+                assert item.__doc__, name
