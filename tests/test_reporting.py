@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from report_data import HOSTILE, MEMBERS, TAGS, Made, Page, make_run, rate
 from rote import reporting
 from rote.config import AuditConfig, GenerationConfig, ReportingConfig
+from rote.corpus.defects import Dropped
 from rote.errors import StaleRunError
-from rote.records import Estimate, Generation, Json, Span
+from rote.records import Estimate, Generation, Json, Score, Span
 from rote.reporting import figures, marks, names, plots
 from rote.reporting.verdict import caveats, verdict
-from rote.runs import GENERATIONS, MATCHES, Run
+from rote.runs import DROPPED, GENERATIONS, MATCHES, PROMPTS, UNMEASURABLE, Run
 
 
 def page_of(made: Made) -> tuple[str, Page]:
@@ -81,7 +82,7 @@ def test_missing_controls_and_missing_values_are_caveats(tmp_path: Path) -> None
     said = " ".join(caveats(rows))
     assert re.search(r"shuffled control was not run", said)
     assert re.search(r"true-suffix control was not run", said)
-    assert re.search(r"0 of 40 does not show that nothing can come out: rates up to 8\.8 %", said)
+    assert re.search(r"0 of 40 for “Extractable .*” does not show that nothing can come out: rates up to 8\.8 %", said)
     assert re.search(r"could not be measured for 10 of 40 member prompts", said)
     assert re.search(r"3 of 40 member generations collapsed into repetition", said)
 
@@ -158,6 +159,27 @@ def test_thresholds_come_with_the_nearest_cases_on_either_side(made: Made) -> No
 def test_a_run_without_scores_names_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(StaleRunError, match=r"estimates\.jsonl does not exist"):
         reporting.report(Run(tmp_path / "empty"), AuditConfig())
+
+
+def test_what_was_left_out_is_counted_by_reason(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "run")
+    empty = [Dropped("members.jsonl", line, "text", "empty", "''") for line in (3, 9)]
+    made.run.write(DROPPED, [*empty, Dropped("members.jsonl", 12, "text", "over-long", "'x…'")], settings={})
+    made.run.write(UNMEASURABLE, [Score(made.examples[0].id, "extractable", None, "too short")], settings={})
+    made.run.note(data_notes=["no flags were needed"])
+    assert reporting.report(made.run, made.config).data == (
+        "24 member records in 24 groups; 24 of them were prompted.",
+        "8 non-member records in 8 groups; 8 of them were prompted.",
+        "3 left out when the data were read: 2 empty, 1 over-long (see dropped.jsonl).",
+        "1 could not be prompted: 1 too short (see unmeasurable.jsonl).",
+        "no flags were needed",
+    )
+
+
+def test_the_kind_of_prompt_is_the_one_that_was_cut(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "run")
+    made.run.write(PROMPTS, made.prompts, settings={"prompt": "record"})
+    assert "come out word for word from their own prompt" in reporting.report(made.run, made.config).verdict
 
 
 def test_any_of_n_rates_stand_below_their_metric(tmp_path: Path) -> None:
@@ -320,10 +342,12 @@ def test_figures_read_as_the_house_writes_them() -> None:
     assert figures.figure(mean).main == "2.31"
     null = replace(mean, value=None, low=None, high=None, reason="too few")
     assert figures.figure(null) == figures.Figure("not measurable", "too few", "not measurable")
+    refused = replace(rate("verbatim", 3, 3, "tuned", "member"), value=None, low=None, high=None, reason="3 groups")
+    assert figures.figure(refused).detail == "3 groups · 3/3"
     assert figures.figure(None).state == "absent"
     assert figures.chance(0.0001) == "p < 0.001"
     assert figures.chance(0.0312) == "p = 0.031"
-    assert figures.number(0.0) == "0.00"
+    assert figures.number(0.0) == "0"
     assert figures.number(12345.6) == "12,346"
 
 

@@ -1,16 +1,18 @@
 """What a report holds: pure data, gathered from the artifacts of one run."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
 
-from rote.config import AuditConfig, load_config
+from rote.config import AuditConfig, PromptKind, load_config
 from rote.records import Comparison, Estimate, Json, Split
 from rote.reporting.artifacts import Artifacts, find, read_artifacts
 from rote.reporting.cases import Case, worst_members
 from rote.reporting.names import HEADLINE, definition_of, title_of
 from rote.reporting.thresholds import Threshold, thresholds
 from rote.reporting.verdict import caveats, verdict
-from rote.runs import CONFIG, Run
+from rote.runs import CONFIG, DROPPED, PROMPTS, UNMEASURABLE, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,18 @@ class Report:
     cases: tuple[Case, ...]
     """The members of which most comes out, worst first."""
     thresholds: tuple[Threshold, ...]
+    data: tuple[str, ...]
+    """What the figures are of, and what was left out, in sentences."""
     config: AuditConfig
     manifest: dict[str, Json]
     signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Defect:
+    """The one field that this module reads of a defect."""
+
+    reason: str
 
 
 def report(run: Run, config: AuditConfig) -> Report:
@@ -73,7 +84,8 @@ def report(run: Run, config: AuditConfig) -> Report:
 
 
 def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
-    """The same from artifacts that were read already; of the run only its name and manifest are used."""
+    """The same from artifacts that were read already."""
+    config = _as_run(config, run)
     return Report(
         title=config.reporting.title or run.folder.resolve().name,
         verdict=verdict(artifacts.estimates, config),
@@ -83,6 +95,7 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
         comparisons=tuple(artifacts.comparisons),
         cases=tuple(worst_members(artifacts, config.reporting.worst)),
         thresholds=tuple(thresholds(artifacts, config)),
+        data=tuple(_data(artifacts, run)),
         config=config,
         manifest=run.manifest(),
         signature=run.signature(),
@@ -92,13 +105,42 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
 def settings_of_run(run: Run) -> AuditConfig:
     """The settings that a run was made with; the defaults where it keeps none."""
     saved = run.path(CONFIG)
-    return load_config(saved if saved.exists() else None)
+    return _as_run(load_config(saved if saved.exists() else None), run)
 
 
 def repetitions(estimates: Sequence[Estimate]) -> list[int]:
     """The numbers of copies that members were stratified by, ascending."""
     strata = {item.stratum for item in estimates if item.split == "member"}
     return sorted(int(stratum.removeprefix("copies=")) for stratum in strata if stratum.startswith("copies="))
+
+
+def _as_run(config: AuditConfig, run: Run) -> AuditConfig:
+    """The settings with the kind of prompt as it was decided when the prompts were cut."""
+    entry = run.entry(PROMPTS)
+    decided = entry.settings.get("prompt") if entry else None
+    if not decided:
+        return config
+    return replace(config, generation=replace(config.generation, prompt=cast(PromptKind, decided)))
+
+
+def _data(artifacts: Artifacts, run: Run) -> Iterator[str]:
+    for split in ("member", "non-member"):
+        examples = [example for example in artifacts.examples.values() if example.split == split]
+        groups = len({example.group for example in examples})
+        prompted = {prompt.example_id for prompt in artifacts.prompts.values()} & {example.id for example in examples}
+        yield f"{len(examples):,} {split} records in {groups:,} groups; {len(prompted):,} of them were prompted."
+    yield from _counts("left out when the data were read", DROPPED, run)
+    yield from _counts("could not be prompted", UNMEASURABLE, run)
+    notes = run.manifest().get("data_notes")
+    yield from map(str, notes if isinstance(notes, list) else [])
+
+
+def _counts(what: str, name: str, run: Run) -> Iterator[str]:
+    """How many records an artifact of defects names, by reason."""
+    reasons = Counter(item.reason for item in run.read(name, _Defect)) if run.path(name).exists() else Counter[str]()
+    if reasons:
+        listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        yield f"{reasons.total():,} {what}: {listed} (see {name})."
 
 
 def _headline(estimates: Sequence[Estimate], comparisons: Sequence[Comparison]) -> list[HeadlineRow]:

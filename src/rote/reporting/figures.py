@@ -22,12 +22,14 @@ def figure(estimate: Estimate | None) -> Figure:
     """The cell for an estimate.
 
     A rate is `20.7 %` over `31/150 · 15.0–27.8 %`; a mean is `2.31` over `n = 150 · 2.10–2.52`; an estimate without a
-    value is `not measurable` over its reason; no estimate at all is `–`.
+    value is `not measurable` over its reason, and the counts where there are any; no estimate at all is `–`.
     """
     if estimate is None:
         return Figure("–", "", "absent")
     if estimate.value is None:
-        return Figure("not measurable", estimate.reason or "", "not measurable")
+        count = f"{estimate.events:,}/{estimate.n:,}" if estimate.events is not None and estimate.n else ""
+        detail = " · ".join(part for part in (estimate.reason or "", count) if part)
+        return Figure("not measurable", detail, "not measurable")
     count = f"n = {estimate.n:,}" if estimate.events is None else f"{estimate.events:,}/{estimate.n:,}"
     return Figure(amount(estimate), " · ".join(part for part in (count, interval(estimate)) if part), "measured")
 
@@ -54,8 +56,8 @@ def percent(share: float) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits or, from 100 on, a whole number with thousands separated."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
+    """Three significant digits or, from 100 on, a whole number with thousands separated; `0` for 0."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == 0 else f"{value:#.3g}"
 
 
 def chance(p_value: float) -> str:

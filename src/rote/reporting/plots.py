@@ -77,7 +77,7 @@ def rows_chart(title: str, levels: Sequence[str], series: Sequence[Series]) -> C
     measured = _measured(series)
     if not measured:
         return None
-    pitch, left, right = 14 * len(series) + 18, 176, WIDTH - 20
+    pitch, left, right = 14 * len(series) + 18, 184, WIDTH - 20
     bottom = TOP + pitch * len(levels)
     ticks = _ticks(measured)
     across = _Scale(ticks[-1], left, right)
@@ -175,7 +175,7 @@ def _round_step(least: float) -> float:
 
 
 def _tick_text(tick: float, like: Estimate) -> str:
-    return f"{100 * tick:g} %" if is_share(like.metric) else (number(tick) if tick else "0")
+    return f"{100 * tick:g} %" if is_share(like.metric) else (number(tick))
 
 
 def _title(series: str, level: str, item: Estimate) -> str:

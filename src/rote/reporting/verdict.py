@@ -10,7 +10,7 @@ from rote.reporting.names import title_of
 
 _WORDS = {"extractable": "word for word", "verbatim": "with a verbatim passage"}
 _UNCOUNTED = {
-    "repetitive": "collapsed into repetition and count in no rate",
+    "repetitive": "collapsed into repetition; their matches count in no rate",
     "copied_from_prompt": "repeat their prompt; that is copying, not memory, and counts in no rate",
     "generic": "match phrasing that non-members hold too; that is discounted",
 }
@@ -70,13 +70,15 @@ def _unmeasured(estimates: Sequence[Estimate]) -> Iterator[str]:
 
 
 def _zeros(estimates: Sequence[Estimate]) -> Iterator[str]:
-    for metric in _WORDS:
-        item = find(estimates, metric)
-        if item is not None and item.events == 0 and item.high is not None:
-            yield (
-                f"“{title_of(metric)}” at 0 of {item.n:,} does not show that nothing can come out: rates up to "
-                f"{percent(item.high)} fit these records, and other prompts may bring out more."
-            )
+    none = [
+        item for metric in _WORDS if (item := find(estimates, metric)) and item.events == 0 and item.high is not None
+    ]
+    for n, high in dict.fromkeys((item.n, item.high) for item in none):
+        titles = " and ".join(f"“{title_of(item.metric)}”" for item in none if (item.n, item.high) == (n, high))
+        yield (
+            f"0 of {n:,} for {titles} does not show that nothing can come out: rates up to {percent(high or 0)} fit "
+            "these records, and other prompts may bring out more."
+        )
 
 
 def _uncounted(estimates: Sequence[Estimate]) -> Iterator[str]:
