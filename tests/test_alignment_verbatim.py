@@ -53,6 +53,14 @@ def test_runs_are_equal_up_to_white_space_and_end_at_words(read: str, indexed: s
         assert run.read.end in ends
 
 
+@given(read=texts, indexed=texts, min_chars=st.integers(1, 12))
+@settings(deadline=None, max_examples=200)
+def test_no_run_is_missed_by_the_shortcut(read: str, indexed: str, min_chars: int) -> None:
+    runs = RunIndex(raw_tokens(indexed)).common_runs(raw_tokens(read))
+    is_shared = any(run.chars >= min_chars and any(map(str.isalnum, run.read.of(read))) for run in runs)
+    assert bool(shared_runs(read, indexed, min_chars=min_chars)) == is_shared
+
+
 @pytest.mark.parametrize(
     ("read", "indexed", "expected"),
     [

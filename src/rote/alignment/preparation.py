@@ -38,7 +38,7 @@ def prepare(text: str, preset: Preset, *, language: str) -> PreparedText:
     return _prepare(text, language, preset.drops_stop_words, preset.min_sentence_terms, preset.merged_end_is_short)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _prepare(
     text: str, language: str, drops_stop_words: bool, min_terms: int, merged_end_is_short: bool
 ) -> PreparedText:

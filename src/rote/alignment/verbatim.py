@@ -126,7 +126,7 @@ class RunIndex:
         return CommonRun(own, other, offsets[end] - offsets[start])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def raw_index(text: str) -> RunIndex:
     """The index of a raw text; the same object again for the same text."""
     return RunIndex(raw_tokens(text))
@@ -139,6 +139,8 @@ def shared_runs(read: str, indexed: str, *, min_chars: int) -> list[CommonRun]:
     shorter one (text that repeats itself), the longer is kept. In reading order.
     """
     kept: list[CommonRun] = []
+    if not _may_share(read, indexed, min_chars):
+        return kept
     for run in raw_index(indexed).common_runs(raw_tokens(read)):
         if run.chars < min_chars or not any(character.isalnum() for character in run.read.of(read)):
             continue
@@ -147,6 +149,17 @@ def shared_runs(read: str, indexed: str, *, min_chars: int) -> list[CommonRun]:
         else:
             kept.append(run)
     return kept
+
+
+def _may_share(read: str, indexed: str, min_chars: int) -> bool:
+    """False only where no run of `min_chars` is shared; spares most pairs the index.
+
+    Such a run, white space made equal, holds one whole block of those that cut the indexed text every min_chars // 2.
+    """
+    one, two = " ".join(read.split()), " ".join(indexed.split())
+    size = max(1, min_chars // 2)
+    windows = {one[i : i + size] for i in range(len(one) - size + 1)}
+    return any(two[i : i + size] in windows for i in range(0, len(two) - size + 1, size))
 
 
 def covered_chars(span: Span, by: Iterable[Span]) -> int:
