@@ -30,7 +30,7 @@ _NO_NAMES = frozenset({"I", "I'm", "I've", "I'd", "I'll", "OK"})
 def agree(one: frozenset[str], two: frozenset[str]) -> bool:
     """Both empty, or neither empty and one a subset of the other.
 
-    Source: Udsa et al. (2026), after Lee et al. (2023).
+    Source: Udsa et al. (arXiv 2510.08750).
 
     >>> agree(frozenset(), frozenset()), agree(frozenset({"Rome"}), frozenset()), agree(frozenset({"a"}), frozenset("ab"))
     (True, False, True)

@@ -10,8 +10,9 @@ Both sides of a plain passage are cut into sentences, and every cross pair gets 
 | p ≤ 0.5 | weak | weak if the entities agree | weak |
 
 A passage takes the strongest kind of its pairs; in `corrected` it takes every kind that its pairs show, weak only where
-there is no other, and generated sentences that a verbatim passage already covers by half are not asked about again.
-Udsa et al. compare entities of lower-cased text, `corrected` of the text as it is.
+there is no other, and generated sentences that a verbatim passage already covers by half are not asked about again;
+where short equal sentences are all there is, the passage is near-verbatim. `udsa2026` looks for entities in lower-cased
+text, as the published code of Zeng et al. does (not verified for Udsa et al.), `corrected` in the text as it is.
 """
 
 from collections.abc import Iterable, Sequence
