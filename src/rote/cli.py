@@ -6,6 +6,7 @@ with --fail-above is breached · 4 could not measure.
 
 import argparse
 import dataclasses
+import difflib
 import sys
 import typing
 from collections.abc import Sequence
@@ -66,10 +67,24 @@ COMMANDS = (
 )  # fmt: skip
 
 
+class Parser(argparse.ArgumentParser):
+    """An argument parser that takes no abbreviations and, for an unknown word, names the nearest known one."""
+
+    def __init__(self, *args: typing.Any, **options: typing.Any) -> None:
+        super().__init__(*args, **{**options, "allow_abbrev": False})
+
+    def error(self, message: str) -> typing.NoReturn:
+        """One line on standard error, without the long usage; exit code 2."""
+        print(f"{self.prog}: {printable(message)} (see {self.prog} --help)", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     parser = build_parser()
-    options = parser.parse_args(argv)
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error("; ".join(_unknown(word, options.command) for word in unknown))
     if options.command is None:
         parser.print_help()
         return OK
@@ -88,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands (imports nothing heavy)."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rote",
         description="How much of its fine-tuning data did a language model learn by rote?",
         epilog=EPILOG,
@@ -101,7 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", command: Command) -> None:
+def _add_command(commands: "argparse._SubParsersAction[Parser]", command: Command) -> None:
     part = commands.add_parser(command.name, help=command.summary, description=command.description)
     if command.takes == "out":
         part.add_argument("--out", type=Path, help="run folder (default: runs/COMMAND)", metavar="DIR")
@@ -164,6 +179,14 @@ def _settings(options: argparse.Namespace, start: Path | None = None) -> AuditCo
     flags = [(name, value) for name, value in vars(options).items() if "." in name and value is not None]
     overrides = [f"{name}={_toml_of(name, value)}" for name, value in flags]
     return load_config(options.config or start, [*options.set, *overrides])
+
+
+def _unknown(word: str, command: str | None) -> str:
+    """What is wrong with a word that no argument takes."""
+    names = [name for item in COMMANDS if item.name == command for name in item.sections]
+    flags = [f"--{flag_name(section, f.name)}" for section in names for f in dataclasses.fields(sections()[section])]
+    near = difflib.get_close_matches(word.partition("=")[0], [*flags, "--config", "--set", "--out"], n=1, cutoff=0.5)
+    return f"unknown argument {word!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
 
 
 def _toml_of(name: str, value: str | list[str]) -> str:

@@ -173,6 +173,13 @@ def model_digest(source: str, adapter: str = "") -> str:
     return content_id(*(_folder_digest(name) for name in (source, adapter) if name))
 
 
+def tokenizer_digest(source: str) -> str:
+    """Sixteen hexadecimal digits that depend on the tokenizer's files (a hub id: on its name)."""
+    path = Path(source)
+    names = [name for name in TOKENIZER_FILES if (path / name).is_file()]
+    return content_id(*(part for name in names for part in (name, file_hash(path / name)))) if names else source
+
+
 def check_folder(source: str, what: str) -> None:
     """Raises a ModelError that names what is missing where `source` is meant to be a local folder.
 

@@ -10,11 +10,12 @@ from rote.runs import Echo, Run
 from rote.stages import (
     NOT_MEASURED,
     OK,
+    ChatTokenizer,
     align,
     audited_models,
-    chat_tokenizer,
     cut,
     generate,
+    parse_gates,
     prepare,
     report,
     retrieve,
@@ -26,7 +27,9 @@ SHOWN_REASONS = 3
 
 def audit(config: AuditConfig, run: Run) -> int:
     """Every stage, in order; returns the exit code of the gates."""
-    audited_models(config.model)  # a model that is not there is told before any work
+    # What can be known to be wrong before any work is told before any work.
+    audited_models(config.model)
+    parse_gates(config)
     prepare(config, run)
     generate(config, run)
     retrieve(config, run)
@@ -43,7 +46,7 @@ def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
 
     if not config.model.base or not config.corpus.members:
         raise ConfigError("fine-tuning needs --base MODEL and --members FILE")
-    corpus = read_corpus(config.corpus, tokenizer=chat_tokenizer(config.model), echo=echo)
+    corpus = read_corpus(config.corpus, tokenizer=ChatTokenizer(config.model), echo=echo)
     train(
         corpus.members,
         corpus.nonmembers,

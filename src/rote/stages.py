@@ -6,12 +6,12 @@ stale is made again (and the setting that changed is named), what was interrupte
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from rote import runs
 from rote.config import AuditConfig, GenerationConfig, ModelConfig, settings_of, to_toml
-from rote.errors import ConfigError, DataError
+from rote.errors import ConfigError, DataError, ModelError
 from rote.progress import track
 from rote.records import (
     Candidate,
@@ -31,6 +31,8 @@ from rote.runs import Row, Run
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from rote.scoring import Gate
+
 OK, BREACHED, NOT_MEASURED = 0, 3, 4
 ALIGNED_AT_ONCE = 50
 """Generations in one chunk of the alignment: what is lost when a run is killed."""
@@ -44,7 +46,7 @@ def prepare(config: AuditConfig, run: Run) -> int:
         raise ConfigError("no data: give the fine-tuning records with --members FILE")
     _start(config, run)
     try:
-        corpus = read_corpus(config.corpus, tokenizer=chat_tokenizer(config.model), echo=run.echo)
+        corpus = read_corpus(config.corpus, tokenizer=ChatTokenizer(config.model), echo=run.echo)
     except TooManyBadRecords as error:
         run.write(runs.DROPPED, error.dropped, settings={})
         run.echo(f"every defect stands in {run.path(runs.DROPPED)}")
@@ -149,9 +151,9 @@ def align(config: AuditConfig, run: Run) -> int:
 def score(config: AuditConfig, run: Run) -> int:
     """Stage 6: scores, then estimates with intervals and controls; returns the exit code of the gates."""
     from rote.alignment import PRESETS
-    from rote.scoring import check_gates, estimate, parse_gate, score_generations, score_likelihood
+    from rote.scoring import check_gates, estimate, score_generations, score_likelihood
 
-    gates = [parse_gate(text) for text in config.scoring.fail_above]
+    gates = parse_gates(config)
     _start(config, run)
     examples, prompts = run.read(runs.EXAMPLES, Example), run.read(runs.PROMPTS, Prompt)
     generations, matches = _generations(run), run.read(runs.MATCHES, Match)
@@ -205,6 +207,13 @@ def report(config: AuditConfig, run: Run) -> int:
     run.echo(contents.verdict)
     run.echo(f"report: {run.path(runs.REPORT_HTML)}")
     return OK
+
+
+def parse_gates(config: AuditConfig) -> "list[Gate]":
+    """The gates of --fail-above; ConfigError where one is not METRIC=VALUE."""
+    from rote.scoring import parse_gate
+
+    return [parse_gate(text) for text in config.scoring.fail_above]
 
 
 def audited_models(config: ModelConfig) -> dict[str, tuple[str, str]]:
@@ -298,14 +307,38 @@ def _run_model(
     run.note(**{known: digest, f"{name}_model": adapter or source})
 
 
-def chat_tokenizer(config: ModelConfig) -> "PreTrainedTokenizerBase | None":
-    """The tokenizer whose chat template renders chat records: the tuned model's, or the base's."""
-    from rote.models import adapter_base, load_tokenizer, tokenizer_source
+class ChatTokenizer:
+    """The tuned (or base) model's tokenizer, loaded when the first chat record asks for its template."""
 
-    source = config.tuned or config.base or (adapter_base(config.adapter) if config.adapter else "")
-    if not source:
-        return None
-    return load_tokenizer(tokenizer_source(source, config.adapter), trust_remote_code=config.trust_remote_code)
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+
+    @cached_property
+    def tokenizer(self) -> "PreTrainedTokenizerBase | None":
+        """None where no model is given."""
+        from rote.models import adapter_base, load_tokenizer, tokenizer_source
+
+        config = self.config
+        source = config.tuned or config.base or (adapter_base(config.adapter) if config.adapter else "")
+        if not source:
+            return None
+        return load_tokenizer(tokenizer_source(source, config.adapter), trust_remote_code=config.trust_remote_code)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The template, or None."""
+        template = self.tokenizer.chat_template if self.tokenizer is not None else None
+        return template if isinstance(template, str) or template is None else "one of several"
+
+    def apply_chat_template(
+        self, conversation: list[dict[str, str]], *, add_generation_prompt: bool, tokenize: bool
+    ) -> object:
+        """The conversation as one text."""
+        if self.tokenizer is None:
+            raise ModelError("no tokenizer to render chat records with: give a model")
+        return self.tokenizer.apply_chat_template(
+            conversation, add_generation_prompt=add_generation_prompt, tokenize=tokenize
+        )
 
 
 def _present(run: Run, pattern: str) -> list[str]:
