@@ -29,8 +29,6 @@ _POPULATIONS: tuple[tuple[str, str, Split], ...] = (
     ("base model", "base", "member"),
     ("non-members", "tuned", "non-member"),
 )
-_FREE = {"batch_size", "paraphrase_model", "spacy_model"}
-"""Settings that may differ between runs without a warning here: results do not depend on the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ def write_comparison(title: str, groups: Sequence[ComparisonGroup], out: Path) -
     _print(title, views)
 
 
-def differences(runs: Sequence[_Read]) -> Iterator[str]:
+def _differences(runs: Sequence[_Read]) -> Iterator[str]:
     """What makes runs of a group not comparable: other data, prompts, decoding, alignment or length of extraction."""
     for name, values in _compared(runs):
         if len(set(map(str, values))) > 1:
@@ -140,7 +138,7 @@ def _compared(runs: Sequence[_Read]) -> Iterator[tuple[str, list[Json]]]:
     for section in ("generation", "alignment"):
         settings = [settings_of(getattr(one.config, section)) for one in runs]
         for key in settings[0]:
-            if key not in _FREE:
+            if key != "batch_size":  # results do not depend on it
                 yield f"{section}.{key}", [values[key] for values in settings]
     yield "scoring.suffix_tokens", [one.config.scoring.suffix_tokens for one in runs]
 
@@ -152,7 +150,7 @@ def _view(group: ComparisonGroup, out: Path) -> GroupView:
     return GroupView(
         title=group.title,
         note=group.note,
-        warnings=tuple(differences(runs)),
+        warnings=tuple(_differences(runs)),
         runs=tuple(
             RunView(one.label, verdict(one.estimates, one.config), one.run.signature(), _link(one.run, out))
             for one in runs
