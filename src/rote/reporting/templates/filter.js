@@ -10,4 +10,4 @@ function filter() {
   }
   shown.textContent = `${count} of ${rows.length}`;
 }
-if (box) { box.parentElement.hidden = false; box.addEventListener("input", filter); filter(); }
+if (box) { box.closest("p").hidden = false; box.addEventListener("input", filter); filter(); }
