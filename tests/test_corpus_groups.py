@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def example(text: str, *, group: str = "") -> Example:
 
 def components_of(texts: list[str], threshold: float) -> set[frozenset[int]]:
     components = Components(len(texts))
-    join_near_duplicates([example(text) for text in texts], components, threshold=threshold)
+    join_near_duplicates(texts.__getitem__, components, threshold=threshold)
     return as_sets(components, len(texts))
 
 
@@ -109,9 +110,7 @@ def test_join_is_fast_where_everything_is_alike() -> None:
     assert time.process_time() - began < 20
 
 
-def corpus_of(
-    folder: Path, members: list[dict[str, str]], nonmembers: list[dict[str, str]] = (), **options: object
-) -> Corpus:
+def corpus_of(folder: Path, members: Sequence[object], nonmembers: Sequence[object] = (), **options: object) -> Corpus:
     names = {"members": members, "nonmembers": nonmembers}
     paths = {name: folder / f"{name}-{os.getpid()}.jsonl" for name, rows in names.items() if rows}
     for name, path in paths.items():
@@ -165,6 +164,21 @@ def test_records_under_one_context_are_one_group(tmp_path: Path, rows: list[dict
 )
 def test_what_is_no_shared_context(tmp_path: Path, rows: list[dict[str, str]]) -> None:
     assert len(groups_of(corpus_of(tmp_path, rows, near_duplicate=0.0))) == 3
+
+
+def test_instructions_and_system_messages_make_no_records_alike(tmp_path: Path) -> None:
+    system = {"role": "system", "content": text_of(9, 300)}
+    rows: list[dict[str, object]] = []
+    for i in range(4):
+        said = [{"role": "user", "content": text_of(i, 9)}, {"role": "assistant", "content": f"a{i}"}]
+        rows.append({"messages": [system, *said]})
+        rows.append({"instruction": text_of(8, 300), "input": text_of(10 + i, 9), "output": f"a{i}"})
+    assert len(groups_of(corpus_of(tmp_path, rows))) == 8
+
+
+def test_one_group_of_most_records_is_told(tmp_path: Path) -> None:
+    rows = [{"prompt": text_of(9, 300), "completion": f"a{i}"} for i in range(40)]
+    assert any("one group holds 40 of 40 records" in note for note in corpus_of(tmp_path, rows).notes)
 
 
 def test_instruction_under_most_records_is_a_template_and_said_so(tmp_path: Path) -> None:
@@ -277,7 +291,7 @@ REAL = sorted(SHARED.glob("*/*.jsonl"))
 def test_real_files_read_without_flags(path: Path) -> None:
     corpus = read_corpus(CorpusConfig(members=str(path), holdout=0.2, max_bad=0.0))
     assert not corpus.dropped
-    assert len(corpus.examples) == len(path.read_text().splitlines())
+    assert len(corpus.examples) == path.read_bytes().count(b"\n")
 
 
 @pytest.mark.skipif(not REAL, reason="no shared data")

@@ -11,13 +11,12 @@ ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assi
 
 
 class ChatTokenizer(Protocol):
-    """What is needed of a tokenizer: a Hugging Face tokenizer fits.
+    """What is needed of a tokenizer: a Hugging Face tokenizer fits."""
 
-    Attributes:
-        chat_template: None or "" if it has none.
-    """
-
-    chat_template: str | None
+    @property
+    def chat_template(self) -> object:
+        """None or "" if it has none."""
+        ...
 
     def apply_chat_template(
         self, conversation: list[dict[str, str]], *, add_generation_prompt: bool, tokenize: bool
@@ -28,11 +27,14 @@ class ChatTokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A chat as text. `said` is what users and assistants said before the last answer, without any markup."""
+    """A chat as text."""
 
     prompt: str
     completion: str
     said: str
+    """What users and assistants said before the last answer, without any markup."""
+    start: int
+    """Where in the prompt the first of them speaks: after the system message, also one that the template adds."""
 
 
 def read_chat(field: str, value: object, *, tokenizer: ChatTokenizer | None) -> Chat:
@@ -54,8 +56,9 @@ def read_chat(field: str, value: object, *, tokenizer: ChatTokenizer | None) -> 
         prompt, whole = _rendered(field, before, messages, tokenizer)
     else:
         prompt, whole = _plain([*before, {"role": "assistant", "content": ""}]).rstrip(" "), _plain(messages)
-    said = "\n".join(message["content"] for message in before if message["role"] != "system")
-    return Chat(prompt, whole[len(prompt) :], said)
+    said = [message["content"] for message in before if message["role"] != "system"]
+    start = max(0, prompt.find(said[0].strip())) if said else 0
+    return Chat(prompt, whole[len(prompt) :], "\n".join(said), start)
 
 
 def _messages(field: str, value: object) -> list[dict[str, str]]:

@@ -1,8 +1,8 @@
 """Which records belong together: the same text, nearly the same text, or the same context.
 
-Two records are linked if their texts are equal but for case and white space, if their word 5-gram Jaccard similarity is
-at least `corpus.near_duplicate` (0: no such links), or if they share their context. A group is everything that links
-connect, whatever the order of the records.
+Two records are linked if their texts are equal but for case and white space, if the word 5-gram Jaccard similarity of
+their texts (without an instruction or system message) is at least `corpus.near_duplicate` (0: no such links), or if they
+share their context. A group is everything that links connect, whatever the order of the records.
 """
 
 import hashlib
@@ -21,61 +21,75 @@ MAX_SHARING = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Contexts:
-    """Hashes of the contexts of one record."""
+class Entry:
+    """An example while its group is sought."""
 
-    certain: tuple[int, ...] = ()
-    """The passage field of a question."""
-    likely: tuple[int, ...] = ()
-    """The prompt, and the prompt without its first or last line (a passage before or after its question)."""
+    example: Example
+    certain: tuple[int, ...]
+    """Hashes of its contexts: the passage field of a question."""
+    likely: tuple[int, ...]
+    """Hashes of its contexts: the prompt, and the prompt without its first or last line (a passage and its question)."""
+    start: int
+    """Where in the text an instruction or system message, which says nothing about the record, is over."""
+
+    @property
+    def own_text(self) -> str:
+        """The text without instruction or system message."""
+        return self.example.text[self.start :]
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What is connected. Records are numbered in the order they were given in."""
+    """What is connected. Entries are numbered in the order they were given in."""
 
     groups: tuple[int, ...]
-    """The same number for the records of one group."""
+    """The same number for the entries of one group."""
     contexts: tuple[frozenset[int], ...]
-    """The contexts of each record that count."""
+    """The contexts of each entry that count."""
     templates: int
     """How many texts were taken for templates, since too many records share them."""
 
 
-def contexts_of(parts: Parts) -> Contexts:
-    """The contexts in which a record may be like another one."""
+def entry_of(example: Example, parts: Parts) -> Entry:
+    """The example with the contexts in which it may be like another one."""
     passage = _normalised(parts.passage)
     lines = parts.asked.strip().split("\n")
     least = max(MIN_CONTEXT_CHARS, len(parts.asked) // 2)
     cuts = {_normalised(" ".join(lines[start : len(lines) - end])) for start in (0, 1) for end in (0, 1)}
-    likely = {_hash(text) for text in cuts if len(text) >= least}
+    likely = {_hash(text) for text in cuts if len(text) >= least} | ({_hash(passage)} if passage else set())
     certain = {_hash(passage)} if len(passage) >= MIN_CONTEXT_CHARS else set()
-    likely |= {_hash(passage)} if passage else set()
-    return Contexts(tuple(sorted(certain)), tuple(sorted(likely - certain)))
+    return Entry(example, tuple(sorted(certain)), tuple(sorted(likely - certain)), parts.start)
 
 
-def link(examples: Sequence[Example], contexts: Sequence[Contexts], *, near_duplicate: float) -> Links:
-    """Finds the groups of all records.
+def link(entries: Sequence[Entry], *, near_duplicate: float) -> Links:
+    """Finds the groups of all records, members and non-members.
 
     Args:
-        examples: members and non-members.
-        contexts: of the same records.
+        entries: distinct records.
         near_duplicate: Jaccard similarity from which texts are near-duplicates, 0..1; 0 turns it off.
     """
-    components = Components(len(examples))
-    distinct = _join_equal([_hash(_normalised(example.text)) for example in examples], components)
+    components = Components(len(entries))
+    distinct = _join_equal([_hash(_normalised(entry.example.text)) for entry in entries], components)
     if near_duplicate > 0:
         alike = Components(len(distinct))
-        join_near_duplicates([examples[i] for i in distinct], alike, threshold=near_duplicate)
-        for i, record in enumerate(distinct):
-            components.join(distinct[alike.find(i)], record)
-    counts = Counter(key for item in contexts for key in item.likely)
-    certain = {key for item in contexts for key in item.certain}
-    most = min(MAX_SHARING, max(10, len(examples) // 2))
+        join_near_duplicates(lambda i: entries[distinct[i]].own_text, alike, threshold=near_duplicate)
+        for i, number in enumerate(distinct):
+            components.join(distinct[alike.find(i)], number)
+    contexts, templates = _counting_contexts(entries)
+    first: dict[int, int] = {}
+    for number, keys in enumerate(contexts):
+        for key in keys:
+            components.join(first.setdefault(key, number), number)
+    return Links(tuple(map(components.find, range(len(entries)))), tuple(contexts), templates)
+
+
+def _counting_contexts(entries: Sequence[Entry]) -> tuple[list[frozenset[int]], int]:
+    """The contexts of each entry without templates, and the number of templates."""
+    counts = Counter(key for entry in entries for key in entry.likely)
+    certain = {key for entry in entries for key in entry.certain}
+    most = min(MAX_SHARING, max(10, len(entries) // 2))
     templates = {key for key, n in counts.items() if n > most} - certain
-    counting = [frozenset((*item.certain, *item.likely)) - templates for item in contexts]
-    _join_sharing(counting, components)
-    return Links(tuple(map(components.find, range(len(examples)))), tuple(counting), len(templates))
+    return [frozenset((*entry.certain, *entry.likely)) - templates for entry in entries], len(templates)
 
 
 def group_ids(ids: Sequence[str], groups: Iterable[int]) -> list[str]:
@@ -93,13 +107,6 @@ def _join_equal(keys: Sequence[int], components: Components) -> list[int]:
     for record, key in enumerate(keys):
         components.join(first.setdefault(key, record), record)
     return list(first.values())
-
-
-def _join_sharing(contexts: Sequence[frozenset[int]], components: Components) -> None:
-    first: dict[int, int] = {}
-    for record, keys in enumerate(contexts):
-        for key in keys:
-            components.join(first.setdefault(key, record), record)
 
 
 def _normalised(text: str) -> str:

@@ -8,18 +8,16 @@ already connected are not compared, so a thousand copies of one text cost a thou
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.records import Example
-
 SHINGLE = 5
 """Words in one shingle. A text of fewer words is one shingle: it is compared as a whole."""
-BATCH_CHARS = 4_000_000
+BATCH_CHARS = 1_000_000
 """Text that is turned into shingles at a time."""
 # A word is a run of letters, digits and underscores; Chinese and Japanese, written without spaces, go by the character.
 _CJK = "\u3040-\u30ff\u3400-\u9fff"
@@ -36,6 +34,9 @@ class Components:
 
     def __init__(self, n: int) -> None:
         self._parent = list(range(n))
+
+    def __len__(self) -> int:
+        return len(self._parent)
 
     def find(self, item: int) -> int:
         """The number that stands for the set of `item`."""
@@ -67,14 +68,21 @@ def is_similar(first: Shingles, second: Shingles, *, threshold: float) -> bool:
     return shared >= (threshold - _ROUNDING) * (len(first) + len(second) - shared)
 
 
-def join_near_duplicates(examples: Sequence[Example], components: Components, *, threshold: float) -> None:
-    """Joins the sets of all examples whose texts have a Jaccard similarity of at least the threshold, in (0, 1].
+def join_near_duplicates(text_of: Callable[[int], str], components: Components, *, threshold: float) -> None:
+    """Joins the sets of all texts whose Jaccard similarity is at least the threshold, in (0, 1].
 
-    The time grows with the text and with the pairs that share rare shingles: about 15 s for 100,000 texts of 100 words.
-    Memory beside the texts: about threshold-dependent 20 bytes for each of the rarest fifth (at 0.8) of the shingles.
+    Takes about 20 s for 100,000 texts of 100 words, and some 20 bytes of memory for each of the rarest shingles (at 0.8
+    a fifth of them); much more time only where many texts are almost, but not quite, similar enough.
+
+    Args:
+        text_of: gives each text by its number; called several times for each.
+        components: as many numbers as there are texts; changed in place.
+        threshold: least similarity.
     """
-    prefixes = _prefixes(examples, threshold)
-    similar = _comparison(examples, threshold)
+    if not len(components):
+        return
+    prefixes = _prefixes(text_of, len(components), threshold)
+    similar = _comparison(text_of, threshold)
     for run in _runs(prefixes):
         seen: dict[int, list[int]] = {}
         for text, is_indexed in run:
@@ -94,8 +102,8 @@ def _connect(
             seen[components.find(text)] = joined
 
 
-def _comparison(examples: Sequence[Example], threshold: float) -> Callable[[int, int], bool]:
-    known = lru_cache(maxsize=4096)(lambda index: shingles_of(examples[index].text))
+def _comparison(text_of: Callable[[int], str], threshold: float) -> Callable[[int, int], bool]:
+    known = lru_cache(maxsize=4096)(lambda index: shingles_of(text_of(index)))
     failed: set[tuple[int, int]] = set()
 
     def similar(first: int, second: int) -> bool:
@@ -133,19 +141,20 @@ def _runs(prefixes: _Prefixes) -> Iterator[list[tuple[int, bool]]]:
         yield list(zip(text[start:end].tolist(), indexed[start:end].tolist(), strict=True))
 
 
-def _prefixes(examples: Sequence[Example], threshold: float) -> _Prefixes:
+def _prefixes(text_of: Callable[[int], str], n: int, threshold: float) -> _Prefixes:
     """Two passes over the texts: count the shingles (in a table of fixed size), then keep the rarest of each text.
 
     Two different shingles that share a place in the table cost time, never a pair.
     """
-    bits = min(24, max(10, sum(len(example.text) for example in examples).bit_length()))
+    bits = min(24, max(10, sum(len(text_of(i)) for i in range(n)).bit_length()))
     counts = np.zeros(1 << bits, np.uint32)
     slot = np.uint64((1 << bits) - 1)
-    for _, shingle in _shingle_batches(examples):
+    for _, shingle in _shingle_batches(text_of, n):
         np.add.at(counts, shingle & slot, 1)
-    sizes = np.zeros(len(examples), np.int64)
+    sizes = np.zeros(n, np.int64)
     kept = [
-        _rarest(text, shingle, counts[shingle & slot], sizes, threshold) for text, shingle in _shingle_batches(examples)
+        _rarest(text, shingle, counts[shingle & slot], sizes, threshold)
+        for text, shingle in _shingle_batches(text_of, n)
     ]
     text = np.concatenate([part.text for part in kept])
     shingle = np.concatenate([part.shingle for part in kept])
@@ -172,23 +181,23 @@ def _rarest(text: Indices, shingle: Hashes, count: NDArray[np.uint32], sizes: In
     return _Prefixes(shingle[probed], text[probed], indexed[probed], sizes)
 
 
-def _shingle_batches(examples: Sequence[Example]) -> Iterator[tuple[Indices, Hashes]]:
-    """Text number and hash of every shingle, a few million characters at a time."""
+def _shingle_batches(text_of: Callable[[int], str], n: int) -> Iterator[tuple[Indices, Hashes]]:
+    """Text number and hash of every shingle, about a million characters at a time."""
     start = 0
-    while start < len(examples):
+    while start < n:
         words: list[str] = []
         lengths: list[int] = []
         chars = 0
-        while start + len(lengths) < len(examples) and chars < BATCH_CHARS:
-            text = examples[start + len(lengths)].text
+        while start + len(lengths) < n and chars < BATCH_CHARS:
+            text = text_of(start + len(lengths))
             own = words_of(text)
             words += own
             lengths.append(len(own))
             chars += len(text)
         hashes = np.fromiter(map(_word_hash, words), np.uint64, len(words))
-        text_of = np.repeat(np.arange(start, start + len(lengths)), lengths)
-        inside = text_of[: 1 - SHINGLE] == text_of[SHINGLE - 1 :]
-        yield text_of[: 1 - SHINGLE][inside], _shingle_hashes(hashes)[inside]
+        number = np.repeat(np.arange(start, start + len(lengths)), lengths)
+        inside = number[: 1 - SHINGLE] == number[SHINGLE - 1 :]
+        yield number[: 1 - SHINGLE][inside], _shingle_hashes(hashes)[inside]
         start += len(lengths)
 
 

@@ -10,7 +10,7 @@ from rote.corpus.contamination import contaminated
 from rote.corpus.defects import NAMED, BadRecord, Dropped, TooManyBadRecords, counted, is_defect, shown_names
 from rote.corpus.files import read_rows
 from rote.corpus.formats import Row
-from rote.corpus.groups import Contexts, contexts_of, group_ids, link
+from rote.corpus.groups import Entry, entry_of, group_ids, link
 from rote.corpus.shapes import SHAPES, ShapeReader
 from rote.corpus.splits import draw, split
 from rote.errors import ConfigError, DataError
@@ -86,16 +86,11 @@ class _Loaded:
 
     name: str
     split: Split
-    examples: list[Example] = field(default_factory=list)
-    contexts: list[Contexts] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     copies: Counter[str] = field(default_factory=Counter)
     dropped: list[Dropped] = field(default_factory=list)
     shapes: Counter[str] = field(default_factory=Counter)
     records: int = 0
-
-    def finished(self) -> list[Example]:
-        """The examples with their number of copies."""
-        return [replace(example, copies=self.copies[example.id]) for example in self.examples]
 
 
 def _load(name: str, split: Split, reader: ShapeReader, say: Echo) -> _Loaded:
@@ -145,8 +140,7 @@ def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Exam
         raise BadRecord("", "duplicate", f"the same as {_place(places[name])}")
     example = Example(name, parts.prompt, parts.completion, loaded.split, name, file=row.file, line=row.line)
     places[name] = example
-    loaded.examples.append(example)
-    loaded.contexts.append(contexts_of(parts))
+    loaded.entries.append(entry_of(example, parts))
 
 
 def _no_shape(name: str, fields: Iterable[str], config: CorpusConfig) -> str:
@@ -165,13 +159,13 @@ def _check_bad_share(loaded: _Loaded, max_bad: float, dropped: Sequence[Dropped]
     counts = f"{loaded.name}: {len(bad):,} of {loaded.records:,} records are defective ({share:.1%}; {counted(bad)})"
     if share > max_bad:
         raise TooManyBadRecords(f"{counts}, more than corpus.max_bad = {max_bad:.1%}{named}", dropped)
-    if bad and not loaded.examples:
+    if bad and not loaded.entries:
         raise TooManyBadRecords(f"{counts}, none is left{named}", dropped)
 
 
 def _check_disjoint(members: _Loaded, nonmembers: _Loaded) -> None:
-    known = {example.id: example for example in members.examples} if nonmembers.examples else {}
-    both = [example for example in nonmembers.examples if example.id in known]
+    known = {entry.example.id: entry.example for entry in members.entries} if nonmembers.entries else {}
+    both = [entry.example for entry in nonmembers.entries if entry.example.id in known]
     if both:
         pairs = "".join(f"\n  {_place(item)} is {_place(known[item.id])}" for item in both[:NAMED])
         raise DataError(f"{len(both):,} non-members are members as well; remove them from one of the two:{pairs}")
@@ -185,16 +179,18 @@ def _grouped(
     members: _Loaded, nonmembers: _Loaded, config: CorpusConfig, say: Echo
 ) -> tuple[list[Example], list[Dropped]]:
     """All examples with their groups, without the non-members that are linked to a member."""
-    examples = [*members.finished(), *nonmembers.finished()]
-    say(f"looking for duplicates and shared contexts among {len(examples):,} distinct records")
-    links = link(examples, [*members.contexts, *nonmembers.contexts], near_duplicate=config.near_duplicate)
-    linked = contaminated(examples, links, near_duplicate=config.near_duplicate)
-    numbers = [i for i in range(len(examples)) if i not in linked]
-    groups = group_ids([examples[i].id for i in numbers], [links.groups[i] for i in numbers])
-    kept = [replace(examples[i], group=group) for i, group in zip(numbers, groups, strict=True)]
+    entries = [*members.entries, *nonmembers.entries]
+    copies = members.copies + nonmembers.copies
+    say(f"looking for duplicates and shared contexts among {len(entries):,} distinct records")
+    links = link(entries, near_duplicate=config.near_duplicate)
+    linked = contaminated(entries, links, near_duplicate=config.near_duplicate)
+    numbers = [i for i in range(len(entries)) if i not in linked]
+    examples = [entries[i].example for i in numbers]
+    groups = group_ids([example.id for example in examples], [links.groups[i] for i in numbers])
+    kept = [replace(item, group=name, copies=copies[item.id]) for item, name in zip(examples, groups, strict=True)]
     _say_groups(kept, links.templates, say)
     if linked:
-        left_out = f"{len(linked):,} of {len(nonmembers.examples):,} non-members are linked to members and left out"
+        left_out = f"{len(linked):,} of {len(nonmembers.entries):,} non-members are linked to members and left out"
         say(f"{nonmembers.name}: {left_out}: {counted(linked.values())}")
     return kept, list(linked.values())
 
@@ -202,7 +198,11 @@ def _grouped(
 def _say_groups(examples: Sequence[Example], templates: int, say: Echo) -> None:
     sizes = Counter(example.group for example in examples)
     shared = sum(n for n in sizes.values() if n > 1)
-    say(f"{len(sizes):,} groups; {shared:,} records share theirs, the largest has {max(sizes.values()):,}")
+    largest = max(sizes.values())
+    say(f"{len(sizes):,} groups; {shared:,} records share theirs, the largest has {largest:,}")
+    if largest > max(10, len(examples) // 2):
+        hint = "if a long fixed instruction makes them alike, leave it out of the data or raise corpus.near_duplicate"
+        say(f"one group holds {largest:,} of {len(examples):,} records: no interval can be trusted; {hint}")
     if templates:
         say(f"{templates:,} parts of prompts stand under so many records that they count as templates, not as contexts")
 

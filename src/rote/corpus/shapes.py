@@ -78,6 +78,8 @@ class Parts:
     """Text of the passage field; "" where the shape has none."""
     asked: str
     """The prompt without instruction and markup: where a passage shared with other records is looked for."""
+    start: int
+    """Where in prompt and completion an instruction or system message is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +135,16 @@ class ShapeReader:
         completion = _text(shape.completion, _first_answer(answer) if shape.is_question else answer)
         if not completion.strip():
             raise BadRecord(shape.completion, "empty", shown(completion))
-        texts = [text for text in (*needed, optional) if text.strip()]
-        prompt = self.config.separator.join([*texts, ""]) if texts else ""
+        prompt = "".join(text + self.config.separator for text in (*needed, optional) if text.strip())
         passage = _text(shape.passage, fields[shape.passage]) if shape.passage else ""
-        return Parts(prompt, completion, passage.strip(), optional if optional.strip() else prompt)
+        if not optional.strip():
+            return Parts(prompt, completion, passage, prompt, 0)
+        return Parts(prompt, completion, passage, optional, len(prompt) - len(optional + self.config.separator))
 
     def _chat(self, fields: Fields, shape: Shape) -> Parts:
         chat = read_chat(shape.completion, fields[shape.completion], tokenizer=self.tokenizer)
         _text(shape.completion, chat.prompt + chat.completion)
-        return Parts(chat.prompt, chat.completion, "", chat.said)
+        return Parts(chat.prompt, chat.completion, "", chat.said, chat.start)
 
 
 @lru_cache(maxsize=1024)
