@@ -8,6 +8,7 @@ with the reason, and never turned into 0.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -17,7 +18,7 @@ from scipy import special
 LEAST_USEFUL_RATE = 0.5
 """Where even a rate of one half could have shown no event, nothing is estimated: under 5 clusters at 95 %."""
 RESAMPLES = 2000
-MAX_UNITS = 1000
+MAX_UNITS = 500
 """More clusters than this are dealt at random into so many resampling units: same variance, bounded work."""
 
 _Floats = NDArray[np.float64]
@@ -207,14 +208,17 @@ def ratio(
         refused = "nothing to divide by: all denominators are 0"
     if refused:
         return _refused(method, refused)
-    rng = np.random.default_rng(seed)
     codes = cluster_numbers(clusters)
     groups = int(codes.max()) + 1
-    units = rng.permutation(groups) % MAX_UNITS if groups > MAX_UNITS else np.arange(groups)
-    tops = np.bincount(units[codes], weights=np.asarray(numerators, dtype=np.float64)).astype(np.float64)
-    bottoms = np.bincount(units[codes], weights=np.asarray(denominators, dtype=np.float64)).astype(np.float64)
+    units = min(groups, MAX_UNITS)
+    dealt = np.random.default_rng(seed).permutation(groups) % units if groups > units else np.arange(groups)
+    tops = np.bincount(dealt[codes], weights=np.asarray(numerators, dtype=np.float64))
+    bottoms = np.bincount(dealt[codes], weights=np.asarray(denominators, dtype=np.float64))
     value = float(tops.sum() / bottoms.sum())
-    low, high = _expanded_percentiles(_resampled_ratios(tops, bottoms, rng), len(tops), confidence)
+    drawn = _resamples(units, seed)
+    # Not by BLAS, whose last digits depend on the number of threads.
+    above, below = (np.einsum("ru,u->r", drawn, part) for part in (tops, bottoms))
+    low, high = _expanded_percentiles(above[below > 0] / below[below > 0], units, confidence)
     if high - low <= 1e-12 * max(1.0, abs(value)):
         share = wilson_bounds(0.0, groups, confidence=confidence).high
         low, high = (value + share * (end - value) if math.isfinite(end) else value for end in (least, most))
@@ -239,11 +243,11 @@ def wilson_bounds(share: float, n: float, *, confidence: float) -> Bounds:
     return Bounds(max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
 
 
-def _resampled_ratios(tops: _Floats, bottoms: _Floats, rng: np.random.Generator) -> _Floats:
-    drawn = rng.integers(0, len(tops), size=(RESAMPLES, len(tops)))
-    sums = bottoms[drawn].sum(axis=1)
-    ratios: _Floats = tops[drawn].sum(axis=1)[sums > 0] / sums[sums > 0]
-    return ratios
+@lru_cache(maxsize=16)
+def _resamples(units: int, seed: int) -> _Floats:
+    """How often each unit is drawn in each resample ("resample unit"); the many estimates of a run share it."""
+    rng = np.random.default_rng((seed, units))
+    return rng.multinomial(units, np.full(units, 1 / units), size=RESAMPLES).astype(np.float64)
 
 
 def _expanded_percentiles(ratios: _Floats, units: int, confidence: float) -> tuple[float, float]:
