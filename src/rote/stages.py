@@ -325,10 +325,9 @@ class ChatTokenizer:
         return load_tokenizer(tokenizer_source(source, config.adapter), trust_remote_code=config.trust_remote_code)
 
     @property
-    def chat_template(self) -> str | None:
+    def chat_template(self) -> object:
         """The template, or None."""
-        template = self.tokenizer.chat_template if self.tokenizer is not None else None
-        return template if isinstance(template, str) or template is None else "one of several"
+        return self.tokenizer.chat_template if self.tokenizer is not None else None
 
     def apply_chat_template(
         self, conversation: list[dict[str, str]], *, add_generation_prompt: bool, tokenize: bool

@@ -1,0 +1,99 @@
+"""The command line: flags, messages, exit codes."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rote.cli import COMMANDS, build_parser, flag_name, main, printable
+from rote.config import load_config, sections
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    """Exit code and standard error of one command."""
+    try:
+        code = main([str(word) for word in words])
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    return code, capsys.readouterr().err
+
+
+def test_flags_are_unambiguous() -> None:
+    names = [flag_name(section, key) for section, kind in sections().items() for key in kind.__dataclass_fields__]
+    assert len(names) == len(set(names))
+    assert {"model", "adapter", "base", "members", "prefix-tokens", "seed", "generation-seed"} <= set(names)
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        build_parser().parse_args([command, "--help"])
+    assert stop.value.code == 0
+    assert len(capsys.readouterr().out) > 100
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from rote.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'transformers', 'numpy', 'scipy', 'rich', 'jinja2'} & set(sys.modules)))"
+    )
+    started = time.monotonic()
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.strip().endswith("[]")
+    assert time.monotonic() - started < 3  # 0.2 s on an idle core; the bound only catches a heavy import
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["audit", "--prefx-tokens", "3"], "did you mean '--prefix-tokens'"),
+        (["adit"], "invalid choice: 'adit'"),
+        (["audit", "--prefix-tokens", "abc"], "generation.prefix_tokens: must be a whole number, found 'abc'"),
+        (["audit", "--decoding", "greddy"], "did you mean 'greedy'"),
+        (["audit", "--set", "generation.prefix_token=3"], "did you mean 'prefix_tokens'"),
+        (["audit", "--model", "./nowhere", "--members", "x.jsonl"], "./nowhere: no such model folder"),
+        (["audit", "--members", "x.jsonl"], "give the fine-tuned model with --model"),
+        (["audit", "--config", "nothing.toml"], "nothing.toml: No such file"),
+        (["finetune"], "--base MODEL and --members FILE"),
+        (["show", "nowhere"], "not a run folder"),
+        (["score", "nowhere"], "not a run folder"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_with_exit_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, error = run(capsys, *words)
+    assert code == 2
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_missing_data_is_named_before_a_model_is_loaded(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, error = run(capsys, "prepare", "--members", tmp_path / "train.jsonl")
+    assert code == 2
+    assert "train.jsonl" in error
+
+
+def test_flags_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
+    from rote.cli import _settings
+
+    path = tmp_path / "audit.toml"
+    path.write_text("[generation]\nprefix_tokens = 10\nmax_new_tokens = 20\nbeams = 7\n", encoding="utf-8")
+    words = ["audit", "--config", str(path), "--set", "generation.prefix_tokens=11", "--set", "generation.beams=8"]
+    options = build_parser().parse_args([*words, "--prefix-tokens", "12", "--fail-above", "verbatim=0.1,idea=0.2"])
+    config = _settings(options)
+    assert (config.generation.prefix_tokens, config.generation.max_new_tokens, config.generation.beams) == (12, 20, 8)
+    assert config.scoring.fail_above == ("verbatim=0.1", "idea=0.2")
+    assert load_config(path).generation.prefix_tokens == 10
+
+
+def test_nothing_that_a_terminal_obeys_is_printed() -> None:
+    assert printable("a\x1b[31mred\u202eevil\ud800\x00b\n") == "a\\x1b[31mred\\x202eevil\\xd800\\x00b\n"
