@@ -21,11 +21,14 @@ from rote.config import GenerationConfig
 from rote.errors import ModelError
 from rote.generation import TransformersModel, cut_prompts, decoding_label, generate
 from rote.generation.decoding import StreamNoise
+from rote.generation.tokens import suppressed_ids
 from rote.records import Prompt, content_id
 
 GREEDY = GenerationConfig(prompt="prefix", prefix_tokens=10, max_new_tokens=12, batch_size=7)
 BEAM = replace(GREEDY, decoding="beam", beams=3)
 SAMPLE = replace(GREEDY, decoding="sample", temperature=0.9, top_k=100, top_p=0.95, samples=2)
+SPECIAL = [256, 257, 258]
+"""Start, end and padding token of the byte tokenizer."""
 TEXTS = [text[start:] for text in MEMBERS + NON_MEMBERS for start in (0, 5)]
 
 
@@ -69,7 +72,7 @@ def test_greedy_is_what_a_plain_loop_finds():
         ids = model.tokenizer(prompt.text)["input_ids"]
         for _ in range(GREEDY.max_new_tokens):
             logits = model.model(torch.tensor([ids])).logits[0, -1].detach()
-            logits[[model.tokenizer.eos_token_id, model.tokenizer.pad_token_id]] = -torch.inf
+            logits[suppressed_ids(model)] = -torch.inf
             ids.append(int(logits.argmax()))
         new = model.tokenizer.decode(ids[-GREEDY.max_new_tokens :], skip_special_tokens=True)
         assert found[content_id(prompt.id, "tuned", "greedy", "0")] == new
@@ -91,7 +94,7 @@ def test_every_generation_has_the_same_number_of_new_tokens_even_where_the_model
         head = torch.nn.Linear(32, len(model.tokenizer), bias=True)
         head.weight.copy_(model.model.lm_head.weight)
         head.bias.zero_()
-        head.bias[[model.tokenizer.eos_token_id, model.tokenizer.pad_token_id]] = 1e4
+        head.bias[SPECIAL] = 1e4
         model.model.lm_head = head
     calls = []
     decode = model.tokenizer.decode
@@ -100,7 +103,7 @@ def test_every_generation_has_the_same_number_of_new_tokens_even_where_the_model
     texts(prompts, model, GREEDY)
     new = [ids[-12:] for ids in calls[::2]]
     assert all(len(ids) == 16 for ids in calls[::2])
-    assert not {model.tokenizer.eos_token_id, model.tokenizer.pad_token_id} & {id for ids in new for id in ids}
+    assert not set(SPECIAL) & {id for ids in new for id in ids}
 
 
 def test_decoding_settings_that_come_with_the_model_are_not_used():

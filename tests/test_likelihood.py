@@ -51,7 +51,7 @@ def naive(prompt: Prompt, model) -> TokenScores:
             logits = network(torch.tensor([shown + reference[:at]])).logits
         last = logits[0, -1].detach().double()
         values.append(float(last.log_softmax(-1)[token]))
-        last[[tokenizer.eos_token_id, tokenizer.pad_token_id]] = -math.inf
+        last[[tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]] = -math.inf
         greedy.append(int(last.argmax()) == token)
     return TokenScores(prompt.id, prompt.example_id, "tuned", tuple(values), tuple(greedy), False)
 

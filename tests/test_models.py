@@ -146,9 +146,9 @@ def test_missing_folders_and_configs_are_named(decoder, tmp_path):
     with pytest.raises(ModelError, match=r"\./nowhere: no such model folder"):
         load_model("./nowhere")
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ModelError, match=r"not a model folder: no config\.json \(found notes\.txt\)"):
+    with pytest.raises(ModelError, match=r"no config\.json in the model folder \(found notes\.txt\)"):
         load_model(str(tmp_path))
-    with pytest.raises(ModelError, match=r"not a adapter folder|not an adapter folder"):
+    with pytest.raises(ModelError, match=r"no adapter_config\.json in the adapter folder"):
         load_model(decoder, adapter=decoder)
 
 

@@ -194,7 +194,7 @@ def check_folder(source: str, what: str) -> None:
         raise ModelError(f"{source}: no such {what} folder")
     expected = CONFIGS.get(what)
     if path.is_dir() and expected and not (path / expected).exists():
-        raise ModelError(f"{source}: not a {what} folder: no {expected} (found {_names(path)})")
+        raise ModelError(f"{source}: no {expected} in the {what} folder (found {_names(path)})")
 
 
 def _looks_local(source: str) -> bool:

@@ -113,11 +113,12 @@ def prompt_room(model: LoadedModel, new_tokens: int) -> int:
 
 
 def suppressed_ids(model: LoadedModel) -> list[int]:
-    """The end and padding tokens: never generated, so that every prompt gets the same budget of new tokens.
+    """The start, end and padding tokens: never generated, so that every prompt gets the same budget of new text.
 
     The teacher-forced pass leaves them out of its arg-max for the same reason.
     """
-    known = [model.tokenizer.pad_token_id, model.tokenizer.eos_token_id]
+    tokenizer = model.tokenizer
+    known = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
     for config in (model.model.config, model.model.generation_config):
         end = getattr(config, "eos_token_id", None)
         known += end if isinstance(end, list) else [end]

@@ -4,6 +4,7 @@ One pass per model and prompt gives everything that likelihood metrics need. Onl
 scored; the prompt is read.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,8 +26,8 @@ from rote.records import Prompt, TokenScores
 if TYPE_CHECKING:
     import torch
 
-LOGITS_AT_ONCE = 1 << 26
-"""Bound of batch × tokens × vocabulary in one step of the pass (256 MB in float32)."""
+LOGITS_AT_ONCE = 1 << 25
+"""Bound of batch × tokens × vocabulary in one step of the pass (128 MB in float32)."""
 DIGITS = 6
 """Decimal digits kept of a log-probability."""
 
@@ -53,7 +54,7 @@ def score_tokens(
 
     The model reads what `generate` shows it: the same prompt tokens, cut by the same rule, the same special tokens.
     Log-probabilities are of the whole vocabulary, in float32, rounded to 6 digits; the arg-max is over the tokens
-    that may be generated (no end, no padding). References are scored as far as the model's context reaches.
+    that may be generated (no start, end or padding). References are scored as far as the model's context reaches.
 
     Args:
         prompts: in any order; batches depend on prompts and settings alone (longest first, ties by id).
@@ -177,6 +178,8 @@ def _logits(tokens: Padded, shown: Sequence[list[int]], model: LoadedModel) -> "
     network = model.model
     rows, width = tokens.ids.shape
     step = max(1, LOGITS_AT_ONCE // (rows * network.config.get_text_config().vocab_size))
+    if "past_key_values" not in inspect.signature(network.forward).parameters:
+        step = width  # state-space models keep no such cache: all at once
     encoded = {}
     if model.is_encoder_decoder:
         prompts = padded(shown, model, left=False)
