@@ -137,6 +137,16 @@ def test_shuffled_generations_get_the_candidates_of_the_tuned_ones(tmp_path: Pat
     assert [c.example_id for c in found if "true-suffix" in c.generation_id] == ["b", "a"]
 
 
+def test_shuffled_generations_never_meet_the_record_that_their_text_was_generated_for(tmp_path: Path) -> None:
+    index = made(tmp_path, CLINIC)
+    text = "burning pain, itching rash, two fingers"
+    tuned = [generation(text, own="a", prompt="p1"), generation("a rash on two fingers", own="b", prompt="p2")]
+    dealt = [generation(tuned[1].text, own="a", prompt="p1", model="shuffled")]
+    found = flat(retrieve([*tuned, *dealt], index, depth=3))
+    assert {c.example_id for c in found if "p1-tuned" in c.generation_id} == {"a", "b", "c"}
+    assert [(c.example_id, c.rank) for c in found if "shuffled" in c.generation_id] == [("a", 1), ("c", 2)]
+
+
 def test_nonmember_candidates_leave_out_the_own_record(tmp_path: Path) -> None:
     index = made(tmp_path, CLINIC)
     texts = [generation("pain in the shoulder and a rash on both arms", own="a"), generation("", own="b", prompt="q")]

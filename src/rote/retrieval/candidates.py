@@ -1,6 +1,7 @@
 """Candidates of every generation, in chunks that come out the same whenever the stage is run again."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,8 @@ def retrieve(
     Args:
         generations: all generations of the run, the tuned model's among them: a "shuffled" generation gets the
             candidates of the tuned generation of the same prompt and sample, so that the aligner's false alarms are
-            counted over the same number of comparisons.
+            counted over the same number of comparisons; but never the record that its text was generated for, where
+            a match would be memory and no false alarm.
         index: over the members.
         depth: candidates by rank, at least 1.
         done: chunks to pass over (they are finished already).
@@ -34,11 +36,17 @@ def retrieve(
         The candidates of `CHUNK` generations at a time, in their order.
     """
     tuned = {(item.prompt_id, item.sample): item.text for item in generations if item.model == "tuned"}
+    generated_for: defaultdict[str, set[str]] = defaultdict(set)
+    for item in generations:
+        if item.model == "tuned":
+            generated_for[item.text].add(item.example_id)
     for chunk in _chunks(generations, done):
         found: list[Candidate] = []
         for item in chunk:
-            text = tuned[item.prompt_id, item.sample] if item.model == "shuffled" else item.text
-            found += _with_own_record(item, index, text, depth)
+            is_shuffled = item.model == "shuffled"
+            scores = index.scores(tuned[item.prompt_id, item.sample] if is_shuffled else item.text)
+            left_out = generated_for[item.text] - {item.example_id} if is_shuffled else set()
+            found += _with_own_record(item, index, scores, _ranked(item, index, scores, depth, left_out))
         yield found
 
 
@@ -53,9 +61,7 @@ def retrieve_nonmembers(
     for chunk in _chunks(generations, done):
         found: list[Candidate] = []
         for item in chunk:
-            hits = _ranked(item, index, index.scores(item.text), depth + 1)
-            others = [hit for hit in hits if hit.example_id != item.example_id][:depth]
-            found += [Candidate(item.id, hit.example_id, rank, hit.score) for rank, hit in enumerate(others, 1)]
+            found += _ranked(item, index, index.scores(item.text), depth, {item.example_id})
         yield found
 
 
@@ -69,9 +75,9 @@ def _chunks(generations: Sequence[Generation], done: int) -> Iterator[Sequence[G
         yield generations[start : start + CHUNK]
 
 
-def _with_own_record(item: Generation, index: Index, text: str, depth: int) -> list[Candidate]:
-    scores = index.scores(text)
-    hits = _ranked(item, index, scores, depth)
+def _with_own_record(
+    item: Generation, index: Index, scores: NDArray[np.float32], hits: list[Candidate]
+) -> list[Candidate]:
     if any(hit.example_id == item.example_id for hit in hits):
         return hits
     place = index.position(item.example_id)
@@ -79,14 +85,19 @@ def _with_own_record(item: Generation, index: Index, text: str, depth: int) -> l
     return [*hits, Candidate(item.id, item.example_id, len(hits) + 1, own_score)]
 
 
-def _ranked(item: Generation, index: Index, scores: NDArray[np.float32], depth: int) -> list[Candidate]:
+def _ranked(
+    item: Generation, index: Index, scores: NDArray[np.float32], depth: int, left_out: Set[str]
+) -> list[Candidate]:
     """The best `depth` examples with a score above 0 (positions are in the order of ids, and the sort is stable)."""
-    if len(scores) > depth:
-        least = np.partition(scores, len(scores) - depth)[len(scores) - depth]
-        places = np.flatnonzero((scores >= least) & (scores > 0))
-    else:
-        places = np.flatnonzero(scores > 0)
-    best = places[np.argsort(-scores[places], kind="stable")][:depth]
+    allowed = scores.copy()
+    for example_id in left_out:
+        place = index.position(example_id)
+        if place is not None:
+            allowed[place] = 0
+    nth = len(allowed) - depth
+    least = np.partition(allowed, nth)[nth] if 0 < depth < len(allowed) else 0
+    places = np.flatnonzero((allowed >= least) & (allowed > 0))
+    best = places[np.argsort(-allowed[places], kind="stable")][:depth]
     return [
-        Candidate(item.id, index.example_ids[place], rank, float(scores[place])) for rank, place in enumerate(best, 1)
+        Candidate(item.id, index.example_ids[place], rank, float(allowed[place])) for rank, place in enumerate(best, 1)
     ]
