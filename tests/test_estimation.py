@@ -1,7 +1,9 @@
 """Intervals and tests: known values, laws, refusals, and coverage in simulations with a known truth."""
 
+import doctest
 import math
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from rote.scoring import estimation, pairs
+from rote.scoring import estimation, outcomes, overlap, pairs
 from rote.scoring.estimation import (
     clopper_pearson,
     effective_sample_size,
@@ -303,8 +305,7 @@ def test_mcnemar_keeps_its_level() -> None:
     assert np.mean([mcnemar(int(h), 30 - int(h)) <= 0.05 for h in heads]) <= 0.05
 
 
-def test_every_public_name_is_documented() -> None:
-    for module in (estimation, pairs):
-        for name, item in vars(module).items():
-            if callable(item) and getattr(item, "__module__", "") == module.__name__ and not name.startswith("_"):
-                assert item.__doc__, name
+@pytest.mark.parametrize("module", [estimation, pairs, outcomes, overlap], ids=lambda module: module.__name__)
+def test_documented_examples_hold(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
+    assert doctest.testmod(module).attempted > 0
