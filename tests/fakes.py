@@ -126,11 +126,11 @@ class Toy:
 
 
 @cache
-def memorised_toy() -> Toy:
-    """Trains a GPT-2 of width 32 with bytes as tokens on eight sentences until it knows them (some seconds)."""
+def memorised_toy(members: tuple[str, ...] = MEMBERS, non_members: tuple[str, ...] = NON_MEMBERS) -> Toy:
+    """Trains a GPT-2 of width 32 with bytes as tokens on a few sentences until it knows them (some seconds)."""
     tokenizer = byte_tokenizer()
     model = tiny_decoder(tokens=len(tokenizer), context=128)
-    batch = tokenizer(list(MEMBERS), return_tensors="pt", padding=True, padding_side="right")
+    batch = tokenizer(list(members), return_tensors="pt", padding=True, padding_side="right")
     labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for step in range(600):
@@ -142,7 +142,7 @@ def memorised_toy() -> Toy:
         optimizer.step()
     else:
         raise AssertionError("the toy did not memorise its strings")
-    return Toy(loaded(model, tokenizer, context=128), examples(MEMBERS, "member"), examples(NON_MEMBERS, "non-member"))
+    return Toy(loaded(model, tokenizer, context=128), examples(members, "member"), examples(non_members, "non-member"))
 
 
 def examples(texts: Sequence[str], split: str = "member") -> list[Example]:

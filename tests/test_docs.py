@@ -125,7 +125,8 @@ def test_the_site_loads_nothing_from_elsewhere() -> None:
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     assert settings["theme"]["font"] is False
     assert settings["plugins"] == ["search"]
-    assert not {"extra_javascript", "extra_css", "extra"} & settings.keys()
+    assert not {"extra_javascript", "extra"} & settings.keys()
+    assert all((DOCS / path).exists() for path in settings["extra_css"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

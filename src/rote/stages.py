@@ -5,7 +5,7 @@ stale is made again (and the setting that changed is named), what was interrupte
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -51,9 +51,11 @@ def prepare(config: AuditConfig, run: Run) -> int:
         run.write(runs.DROPPED, error.dropped, settings={})
         run.echo(f"every defect stands in {run.path(runs.DROPPED)}")
         raise
-    settings: dict[str, Json] = {**settings_of(config.corpus), "digest": corpus.digest}
-    run.make(runs.DROPPED, lambda _: [corpus.dropped], settings=settings)
-    run.make(runs.EXAMPLES, lambda _: [[*corpus.members, *corpus.nonmembers]], settings=settings)
+    places = content_id(*(f"{example.id} {example.file} {example.line}" for example in corpus.examples))
+    defects = content_id(*map(str, corpus.dropped))
+    settings = settings_of(config.corpus)
+    run.make(runs.DROPPED, whole(lambda: corpus.dropped), settings={**settings, "found": defects})
+    run.make(runs.EXAMPLES, whole(lambda: corpus.examples), settings={**settings, "found": [corpus.digest, places]})
     run.note(data_hash=corpus.digest, data_notes=list(corpus.notes))
     return OK
 
@@ -74,8 +76,8 @@ def generate(config: AuditConfig, run: Run) -> int:
         raise DataError(f"none of the {len(examples)} records can be prompted: {reason}")
     tokenizer = tokenizer_digest(tokenizer_source(*models["tuned"]))
     key: dict[str, Json] = {"prompt": settings.prompt, "prefix_tokens": settings.prefix_tokens, "tokenizer": tokenizer}
-    run.make(runs.PROMPTS, lambda _: [prompts], settings=key, inputs=[runs.EXAMPLES])
-    run.make(runs.UNMEASURABLE, lambda _: [unmeasurable], settings=key, inputs=[runs.EXAMPLES])
+    run.make(runs.PROMPTS, whole(lambda: prompts), settings=key, inputs=[runs.EXAMPLES])
+    run.make(runs.UNMEASURABLE, whole(lambda: unmeasurable), settings=key, inputs=[runs.EXAMPLES])
     for name, (source, adapter) in models.items():
         _run_model(name, source, adapter, prompts, config=config, run=run)
     if "base" not in models:
@@ -94,12 +96,12 @@ def retrieve(config: AuditConfig, run: Run) -> int:
     tuned = run.read(runs.GENERATIONS.format(model="tuned"), Generation)
     inputs = [runs.EXAMPLES, runs.PROMPTS, runs.GENERATIONS.format(model="tuned")]
 
-    def controls(_: int) -> Iterator[Sequence[Generation]]:
-        yield true_suffix_generations(prompts, tuned)
-        yield shuffled_generations(tuned, examples, seed=config.generation.seed).generations
+    def controls() -> Sequence[Generation]:
+        shuffled = shuffled_generations(tuned, examples, seed=config.generation.seed)
+        return [*true_suffix_generations(prompts, tuned), *shuffled.generations]
 
     controls_name = runs.GENERATIONS.format(model="controls")
-    run.make(controls_name, controls, settings={"seed": config.generation.seed}, inputs=inputs)
+    run.make(controls_name, whole(controls), settings={"seed": config.generation.seed}, inputs=inputs)
     generations = _generations(run)
     members = [example for example in examples if example.split == "member"]
     nonmembers = [example for example in examples if example.split == "non-member"]
@@ -159,14 +161,15 @@ def score(config: AuditConfig, run: Run) -> int:
     generations, matches = _generations(run), run.read(runs.MATCHES, Match)
     min_chars = PRESETS[config.alignment.preset].min_passage_chars
     names = [*_generation_names(run), *_present(run, runs.TOKEN_SCORES)]
-    inputs = [runs.EXAMPLES, runs.PROMPTS, runs.CANDIDATES, runs.MATCHES, *names]
+    inputs = [runs.EXAMPLES, runs.PROMPTS, runs.UNMEASURABLE, runs.CANDIDATES, runs.MATCHES, *names]
     settings: dict[str, Json] = {"suffix_tokens": config.scoring.suffix_tokens, "min_chars": min_chars}
 
-    def scores(_: int) -> Iterator[Sequence[Score]]:
-        yield list(score_generations(generations, matches, prompts, min_chars=min_chars))
+    def scores() -> Sequence[Score]:
+        found = list(score_generations(generations, matches, prompts, min_chars=min_chars))
         for name in _present(run, runs.TOKEN_SCORES):
             token_scores = run.read(name, TokenScores)
-            yield list(score_likelihood(token_scores, suffix_tokens=config.scoring.suffix_tokens))
+            found += score_likelihood(token_scores, suffix_tokens=config.scoring.suffix_tokens)
+        return found
 
     @cache
     def figures() -> tuple[list[Estimate], list[Comparison]]:
@@ -178,15 +181,16 @@ def score(config: AuditConfig, run: Run) -> int:
             candidates=run.read(runs.CANDIDATES, Candidate),
             matches=matches,
             scores=run.read(runs.SCORES, Score),
+            unmeasurable=run.read(runs.UNMEASURABLE, Score),
             depth=config.retrieval.depth,
             confidence=config.scoring.confidence,
             min_chars=min_chars,
         )
 
-    run.make(runs.SCORES, scores, settings=settings, inputs=inputs)
+    run.make(runs.SCORES, whole(scores), settings=settings, inputs=inputs)
     settings = {**settings, "confidence": config.scoring.confidence, "depth": config.retrieval.depth}
-    run.make(runs.ESTIMATES, lambda _: [figures()[0]], settings=settings, inputs=[*inputs, runs.SCORES])
-    run.make(runs.COMPARISONS, lambda _: [figures()[1]], settings=settings, inputs=[*inputs, runs.SCORES])
+    run.make(runs.ESTIMATES, whole(lambda: figures()[0]), settings=settings, inputs=[*inputs, runs.SCORES])
+    run.make(runs.COMPARISONS, whole(lambda: figures()[1]), settings=settings, inputs=[*inputs, runs.SCORES])
     breaches = check_gates(run.read(runs.ESTIMATES, Estimate), gates)
     for breach in breaches:
         run.echo(f"gate: {breach.message}")
@@ -207,6 +211,16 @@ def report(config: AuditConfig, run: Run) -> int:
     run.echo(contents.verdict)
     run.echo(f"report: {run.path(runs.REPORT_HTML)}")
     return OK
+
+
+def whole(records: Callable[[], Sequence[object]]) -> Callable[[int], Iterator[Sequence[object]]]:
+    """An artifact that is made in one piece, as `Run.make` wants it: one chunk."""
+
+    def produce(done: int) -> Iterator[Sequence[object]]:
+        if not done:
+            yield records()
+
+    return produce
 
 
 def parse_gates(config: AuditConfig) -> "list[Gate]":
