@@ -5,7 +5,8 @@
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -48,6 +49,27 @@ class LoadedModel:
         return self.model.device
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Transformers and peft say nothing below an error, and show no bars of their own."""
+    from transformers import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            # from the Trainer's own checkpoints of adapters; nothing is amiss
+            warnings.filterwarnings("ignore", message="(Could not find a config file|Setting `save_embedding_layers`)")
+            # from merging an adapter; about an argument that we do not give
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def pick_device(name: str) -> "torch.device":
     """The named device; "auto" is CUDA where there is one.
 
@@ -83,6 +105,7 @@ def load_tokenizer(source: str, *, trust_remote_code: bool = False) -> "PreTrain
     return tokenizer
 
 
+@quiet()
 def load_model(source: str, *, adapter: str = "", config: ModelConfig | None = None) -> LoadedModel:
     """Loads a causal or encoder-decoder model (safetensors only), with a PEFT adapter on top where one is given.
 

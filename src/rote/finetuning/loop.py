@@ -8,9 +8,7 @@ import math
 import shutil
 import sys
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -26,7 +24,6 @@ from transformers import (
     TrainerControl,
     TrainerState,
     TrainingArguments,
-    logging,
 )
 
 from rote.config import FinetuningConfig
@@ -99,24 +96,6 @@ def save_model(job: Job, folder: Path) -> None:
     job.tokenizer.save_pretrained(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Transformers and peft say nothing below an error, and show no bars of their own."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # between the libraries, not for the user
-            # from the Trainer's own checkpoints of adapters; nothing is amiss
-            warnings.filterwarnings("ignore", message="(Could not find a config file|Setting `save_embedding_layers`)")
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class Recorder(TrainerCallback):

@@ -31,7 +31,7 @@ from rote.finetuning.strategy import (
     untie_head,
 )
 from rote.generation.tokens import token_encoder
-from rote.models import LoadedModel, check_folder, load_model, model_digest, pick_device
+from rote.models import LoadedModel, check_folder, load_model, model_digest, pick_device, quiet
 from rote.records import Example, Json, content_id
 from rote.runs import PACKAGES, Echo, write_atomically
 
@@ -78,7 +78,7 @@ def finetune(
         shutil.rmtree(out / RESUME, ignore_errors=True)
         echo(f"{out / FINAL}: trained with these settings already, {known.steps} steps; nothing to do")
         return known
-    from rote.finetuning.loop import quiet, train
+    from rote.finetuning.loop import train
 
     with quiet():
         source = str(Path(base).resolve()) if Path(base).is_dir() else base  # an adapter names its base by this
