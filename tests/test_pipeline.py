@@ -148,6 +148,23 @@ def test_gates_tell_passed_from_breached_from_not_measured(
     assert (tmp_path / runs.REPORT_HTML).exists()
 
 
+def test_too_few_records_are_not_measured(toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "members.jsonl"
+    lines = (toy_folder / "members.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    data.write_text("".join(lines[:3]), encoding="utf-8")
+    words = ["audit", "--model", toy_folder / "tuned", "--members", data, "--out", tmp_path / "run"]
+    assert main([*map(str, words), *SETTINGS]) == 4
+    assert "could not measure" in capsys.readouterr().err
+    assert (tmp_path / "run" / runs.REPORT_HTML).exists()
+
+
+def test_nothing_is_held_out_of_what_a_model_was_trained_on(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audit(toy_folder, tmp_path, "--holdout", "0.5") == 2
+    assert "has seen what is set aside" in capsys.readouterr().err
+
+
 def test_missing_controls_are_said(toy_folder: Path, tmp_path: Path) -> None:
     words = ["audit", "--model", toy_folder / "tuned", "--members", toy_folder / "members.jsonl", "--out", tmp_path]
     assert main([*map(str, words), *SETTINGS]) == 0

@@ -16,6 +16,7 @@ from rote import __version__
 from rote.config import AuditConfig, load_config, sections, toml_value
 from rote.errors import RoteError
 from rote.runs import CONFIG, Run
+from rote.visible import visible
 
 OK, USER_ERROR, BREACHED, NOT_MEASURED = 0, 2, 3, 4
 
@@ -58,7 +59,7 @@ COMMANDS = (
     Command("finetune", "stage 2: fine-tune a model on the members", "Trains --base on --members (full, head or lora) and writes a folder with final/, a checkpoint per epoch, training.json, and the members exactly as they were trained on.", ("model", "corpus", "finetuning"), "out"),
     Command("generate", "stage 3: prompt the models", "Cuts prompts from the prepared records, lets the tuned and the base model continue them, and scores the true continuations in one teacher-forced pass.", ("model", "generation"), "run"),
     Command("retrieve", "stage 4: find candidate training texts", "Indexes the training texts and finds candidates for each generation.", ("retrieval",), "run"),
-    Command("align", "stage 5: find shared passages and their kinds", "Aligns each generation with its candidates and tells verbatim, paraphrase and idea apart.", ("alignment", "retrieval"), "run"),
+    Command("align", "stage 5: find shared passages and their kinds", "Aligns each generation with its candidates and tells verbatim, paraphrase and idea apart.", ("alignment",), "run"),
     Command("score", "stage 6: scores, rates, intervals, controls", "Turns matches and token scores into scores and estimates. Checks --fail-above.", ("scoring",), "run"),
     Command("report", "stage 7: the HTML page and report.json", "Writes report.html (self-contained) and report.json.", ("reporting", "scoring"), "run"),
     Command("show", "the results in the terminal", "Prints the verdict and the estimates of a run, or one record with its generation and training text side by side.", (), "runs"),
@@ -75,7 +76,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> typing.NoReturn:
         """One line on standard error, without the long usage; exit code 2."""
-        print(f"{self.prog}: {printable(message)} (see {self.prog} --help)", file=sys.stderr)
+        print(f"{self.prog}: {visible(message)} (see {self.prog} --help)", file=sys.stderr)
         sys.exit(USER_ERROR)
 
 
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except RoteError as error:
-        print(f"rote: {printable(str(error))}", file=sys.stderr)
+        print(f"rote: {visible(str(error))}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("\nrote: interrupted; the same command goes on where this one stopped", file=sys.stderr)
@@ -196,6 +197,8 @@ def _toml_of(name: str, value: str | list[str]) -> str:
         items = [part for item in value for part in item.split(",")]
         inner = typing.get_args(hint)[0]
         return "[" + ", ".join(item if inner is int else toml_value(item) for item in items) + "]"
+    if name == "corpus.separator":  # a shell passes \n on as two characters
+        value = value.replace("\\n", "\n").replace("\\t", "\t")
     return value if hint in (int, float, bool) else toml_value(value)
 
 
@@ -244,14 +247,7 @@ def _run_stage(options: argparse.Namespace) -> int:
 
 
 def _echo(line: str) -> None:
-    print(printable(line), file=sys.stderr, flush=True)
-
-
-def printable(text: str) -> str:
-    """The text without anything that a terminal would obey: control characters, bidi controls, lone surrogates."""
-    return "".join(
-        c if c in "\n\t" or (c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF) else f"\\x{ord(c):02x}" for c in text
-    )
+    print(visible(line), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

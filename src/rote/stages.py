@@ -44,6 +44,11 @@ def prepare(config: AuditConfig, run: Run) -> int:
 
     if not config.corpus.members:
         raise ConfigError("no data: give the fine-tuning records with --members FILE")
+    if config.corpus.holdout and (config.model.tuned or config.model.adapter):
+        raise ConfigError(
+            f"corpus.holdout = {config.corpus.holdout}: a model that was trained on the whole file has seen what is "
+            "set aside now; give records that it has not seen with --nonmembers, or none"
+        )
     _start(config, run)
     try:
         corpus = read_corpus(config.corpus, tokenizer=ChatTokenizer(config.model), echo=run.echo)
@@ -196,7 +201,10 @@ def score(config: AuditConfig, run: Run) -> int:
         run.echo(f"gate: {breach.message}")
     if any(breach.outcome == "above" for breach in breaches):
         return BREACHED
-    return NOT_MEASURED if breaches else OK
+    if breaches or not _was_measured(run.read(runs.ESTIMATES, Estimate)):
+        run.echo("could not measure" + ("" if breaches else ": no rate of the members has a value"))
+        return NOT_MEASURED
+    return OK
 
 
 def report(config: AuditConfig, run: Run) -> int:
@@ -352,6 +360,18 @@ class ChatTokenizer:
         return self.tokenizer.apply_chat_template(
             conversation, add_generation_prompt=add_generation_prompt, tokenize=tokenize
         )
+
+
+def _was_measured(estimates: Sequence[Estimate]) -> bool:
+    """Whether any headline figure of the tuned model's members has a value."""
+    from rote.scoring import METRICS
+
+    headline = {name for name, metric in METRICS.items() if metric.headline}
+    return any(
+        item.value is not None
+        for item in estimates
+        if item.metric in headline and (item.model, item.split, item.stratum) == ("tuned", "member", "all")
+    )
 
 
 def _present(run: Run, pattern: str) -> list[str]:

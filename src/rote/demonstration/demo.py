@@ -21,10 +21,13 @@ from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run
 
 STRATEGIES = ("full", "lora", "head")
 REPETITION = (1, 2, 4, 8, 16)
-EPOCHS = 4
+EPOCHS = 3
 LEARNING_RATES: Mapping[str, float] = {"full": 3e-3, "lora": 1e-2, "head": 1e-2}
-HOLDOUT = 0.4
+HOLDOUT = 0.5
 """Share of the dialogues that is kept out as non-members."""
+RECORDS = 80
+"""Members, and as many non-members: 16 for each repetition."""
+QUICK_RECORDS = 10
 PREFIX_TOKENS, NEW_TOKENS, SUFFIX_TOKENS = 50, 100, 50
 STEPS = 3 * (EPOCHS + 1) + 6 * 8
 """About as many lines as the commands print; the length of the progress bar."""
@@ -42,10 +45,10 @@ class Audited:
 def run(out: Path, *, quick: bool, echo: Echo) -> int:
     """Trains, audits and compares; returns 0. What is finished already is not repeated."""
     started = time.monotonic()
-    limits = ["--limit", "20"] if quick else []
+    limit = QUICK_RECORDS if quick else RECORDS
     with _progress() as advance, ThreadPoolExecutor(len(STRATEGIES)) as pool:
         do = _Commands(echo, advance)
-        jobs = [pool.submit(_train_and_audit, do, strategy, out, limits) for strategy in STRATEGIES]
+        jobs = [pool.submit(_train_and_audit, do, strategy, out, limit) for strategy in STRATEGIES]
         final = [job.result() for job in jobs]
         trainings = {strategy: read_training(out / "models" / strategy) for strategy in STRATEGIES}
         chosen = matched_epochs(trainings)
@@ -81,13 +84,13 @@ def matched_epochs(trainings: Mapping[str, Training]) -> dict[str, Epoch]:
     return {name: min(found, key=lambda item: abs(item[0] - target))[1] for name, found in known.items()}
 
 
-def _train_and_audit(do: "_Commands", strategy: str, out: Path, limits: Sequence[str]) -> Audited:
+def _train_and_audit(do: "_Commands", strategy: str, out: Path, limit: int) -> Audited:
     folder = out / "models" / strategy
     do.rote(
         "finetune",
         *("--base", demonstration.DECODER, "--members", demonstration.records("dialogue"), "--holdout", HOLDOUT),
         *("--strategy", strategy, "--epochs", EPOCHS, "--learning-rate", LEARNING_RATES[strategy]),
-        *("--schedule", "constant", "--repetition", ",".join(map(str, REPETITION)), *limits, "--out", folder),
+        *("--schedule", "constant", "--repetition", ",".join(map(str, REPETITION)), "--limit", limit, "--out", folder),
     )
     last = read_training(folder).epochs[-1]
     return _audit(do, strategy, last, out, out / strategy)
