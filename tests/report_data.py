@@ -156,10 +156,13 @@ def estimates(n: int, n_others: int, *, base: bool, strength: float, copies: Seq
         rows.append(rate(metric, round(share * strength * n), n, "tuned", "member"))
         if base:
             rows.append(rate(metric, int(share > 0.4), n, "base", "member"))
-        if n_others:
-            rows.append(rate(metric, 0, n_others, "tuned", "non-member"))
-        if metric != "extractable":
-            rows.append(rate(metric, 0, n, "shuffled", "member"))
+        if metric == "extractable":
+            rows += [rate(metric, 0, n_others, "tuned", "non-member")] if n_others else []
+        else:
+            leaked = round(share * strength * n_others / 2)
+            rows += _by_origin(metric, 0, leaked, n_others, "tuned", "non-member") if n_others else []
+            rows += _by_origin(metric, 0, 0, n_others, "base", "non-member") if n_others and base else []
+            rows += _by_origin(metric, 0, n // 12, n, "shuffled", "member")
             rows.append(rate(metric, n, n, "true-suffix", "member"))
         for level, number in enumerate(copies):
             part = max(1, n // len(copies))
@@ -177,6 +180,12 @@ def estimates(n: int, n_others: int, *, base: bool, strength: float, copies: Seq
     reason = "shorter than 50 characters"
     rows.append(Estimate("verbatim", "tuned", "member", "length=short", None, None, None, 0, 4, "", None, reason))
     return rows
+
+
+def _by_origin(metric: str, own: int, others: int, n: int, model: str, split: Split) -> list[Estimate]:
+    """The rate of all matches, of those with the own record alone, and of those with other records alone."""
+    strata = {"all": max(own, others), "match=same-record": own, "match=cross-record": others}
+    return [rate(metric, events, n, model, split, stratum) for stratum, events in strata.items()]
 
 
 def comparisons(n: int, strength: float) -> list[Comparison]:

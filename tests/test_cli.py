@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rote.cli import COMMANDS, build_parser, flag_name, main, printable
+from rote.cli import COMMANDS, build_parser, flag_name, main
 from rote.config import load_config, sections
 
 
@@ -95,5 +95,7 @@ def test_flags_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
     assert load_config(path).generation.prefix_tokens == 10
 
 
-def test_nothing_that_a_terminal_obeys_is_printed() -> None:
-    assert printable("a\x1b[31mred\u202eevil\ud800\x00b\n") == "a\\x1b[31mred\\x202eevil\\xd800\\x00b\n"
+def test_nothing_that_a_terminal_obeys_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = run(capsys, "score", "a\x1b[31mred\u202eevil\x07b")
+    assert code == 2
+    assert "a⟨U+001B⟩[31mred⟨U+202E⟩evil⟨U+0007⟩b" in error

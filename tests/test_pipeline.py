@@ -165,6 +165,14 @@ def test_nothing_is_held_out_of_what_a_model_was_trained_on(
     assert "has seen what is set aside" in capsys.readouterr().err
 
 
+def test_a_limit_draws_prompts_and_every_record_can_still_be_matched(toy_folder: Path, tmp_path: Path) -> None:
+    audit(toy_folder, tmp_path, "--limit", "5")
+    assert len(Run(tmp_path).read(runs.EXAMPLES, Example)) == 16
+    assert estimates(tmp_path)["extractable", "tuned", "member"].n == 5
+    indexed = json.loads((tmp_path / "index" / "examples.json").read_text(encoding="utf-8"))
+    assert len(indexed["example_ids"]) == 8
+
+
 def test_missing_controls_are_said(toy_folder: Path, tmp_path: Path) -> None:
     words = ["audit", "--model", toy_folder / "tuned", "--members", toy_folder / "members.jsonl", "--out", tmp_path]
     assert main([*map(str, words), *SETTINGS]) == 0

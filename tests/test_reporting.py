@@ -15,9 +15,11 @@ from rote.config import AuditConfig, GenerationConfig, ReportingConfig
 from rote.corpus.defects import Dropped
 from rote.errors import StaleRunError
 from rote.records import Estimate, Generation, Json, Score, Span
-from rote.reporting import figures, marks, names, plots
+from rote.reporting import figures, marks, names, plots, populations
+from rote.reporting.contents import COLUMNS
 from rote.reporting.verdict import caveats, verdict
 from rote.runs import DROPPED, GENERATIONS, MATCHES, PROMPTS, UNMEASURABLE, Run
+from rote.visible import visible
 
 
 def page_of(made: Made) -> tuple[str, Page]:
@@ -46,8 +48,50 @@ def test_the_verdict_is_one_sentence_with_counts_interval_and_controls(made: Mad
     assert reporting.report(made.run, made.config).verdict == (
         "Of 24 member records, 5 (20.8 %, 95 % interval 9.2–40.5 %) come out word for word from their first 50 tokens "
         "and 8 (33.3 %, 18.0–53.3 %) with a verbatim passage; the base model gives back 0 and 0 of 24, "
-        "non-members 0 and 0 of 8."
+        "non-members (own text) 0 and 0 of 8; at the prompts of 8 non-members, members' text comes out verbatim in 1 "
+        "(12.5 %, 2.2–47.1 %; base model 0 of 8)."
     )
+
+
+def test_members_text_at_strangers_prompts_is_no_control(made: Made) -> None:
+    report = reporting.report(made.run, made.config)
+    rows = {
+        row.metric: dict(zip((one.title for one in COLUMNS), row.estimates, strict=True)) for row in report.headline
+    }
+    for metric in ("verbatim", "at_least_paraphrase", "at_least_idea"):
+        for control in ("Non-members (own text)", "Shuffled pairs"):
+            found = rows[metric][control]
+            assert found is not None
+            assert (found.stratum, found.events) == ("match=same-record", 0)
+    for metric in ("extractable", "exact_memorization", "loss"):
+        found = rows[metric]["Non-members (own text)"]
+        assert found is not None
+        assert found.stratum == "all"
+    assert {item.stratum for item in (rows["verbatim"]["Members"], rows["verbatim"]["Base model"]) if item} == {"all"}
+    assert [(row.metric, row.tuned.events, row.base and row.base.events) for row in report.strangers] == [
+        ("verbatim", 1, 0),
+        ("at_least_paraphrase", 2, 0),
+    ]
+
+
+def test_a_metric_that_is_not_made_for_own_matches_has_no_control() -> None:
+    rows = [rate("verbatim@4", 9, 10, "tuned", split) for split in ("member", "non-member")]
+    assert populations.estimate_of(rows, "verbatim@4", populations.MEMBERS) is rows[0]
+    assert populations.estimate_of(rows, "verbatim@4", populations.NON_MEMBERS) is None
+
+
+def test_no_text_at_strangers_prompts_is_not_mentioned(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "weak", strength=0.0)
+    report = reporting.report(made.run, made.config)
+    assert "at the prompts of" not in report.verdict
+    assert [row.tuned.events for row in report.strangers] == [0, 0]
+    assert reporting.report(make_run(tmp_path / "bare", nonmembers=()).run, made.config).strangers == ()
+
+
+@pytest.mark.parametrize(("events", "said"), [(6, False), (24, True)])
+def test_a_base_model_that_repeats_itself_is_a_blunt_control(events: int, said: bool) -> None:
+    words = f"The base model's generations are repetitive for {events} of 30 members"
+    assert any(words in caveat for caveat in caveats([rate("repetitive", events, 30, "base", "member")])) is said
 
 
 def test_the_verdict_names_the_own_prompt_and_the_level() -> None:
@@ -154,6 +198,8 @@ def test_thresholds_come_with_the_nearest_cases_on_either_side(made: Made) -> No
     assert {case.value for case in by_name["Paraphrase"].below} == {0.3}
     assert {case.value for case in by_name["Near-verbatim"].above} == {0.995}
     assert all(len(side) <= 5 for item in by_name.values() for side in (item.above, item.below))
+    published = replace(made.config, alignment=replace(made.config.alignment, preset="zeng2024"))
+    assert "Near-verbatim" not in {item.name for item in reporting.report(made.run, published).thresholds}
 
 
 def test_a_run_without_scores_names_what_is_missing(tmp_path: Path) -> None:
@@ -228,6 +274,7 @@ def test_the_page_holds_its_parts_in_order(plain: tuple[str, Page]) -> None:
     assert "p < 0.001" in page.text
     assert "not measurable: shorter than 50 characters" in page.text
     assert "By repetition" in page.text
+    assert re.search(r"Training text at strangers’ prompts.*?Verbatim passage\s*12\.5 %1/8", page.text, re.DOTALL)
 
 
 def test_marks_hold_exactly_their_spans(made: Made, plain: tuple[str, Page]) -> None:
@@ -316,16 +363,16 @@ def test_shortened_pieces_state_what_they_leave_out(text: str, limit: int) -> No
 @given(st.text(st.characters(), max_size=50))
 @settings(deadline=None, max_examples=100)
 def test_visible_text_can_be_written_and_moves_nothing(text: str) -> None:
-    shown = marks.visible(text + "\ud83d\x1b\u202e")
+    shown = visible(text + "\ud83d\x1b\u202e")
     shown.encode("utf-8")
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", shown)
-    assert marks.visible(shown) == shown
+    assert visible(shown) == shown
 
 
 def test_ordinary_text_of_any_script_stays_as_it_is() -> None:
     text = "Grüße, “naïve” — 日本語 עברית العربية\n\ttab 👩‍⚕️ ﷺ �"
-    assert marks.visible(text) == text
-    assert marks.visible("a\r\nb\rc") == "a\nb⟨U+000D⟩c"
+    assert visible(text) == text
+    assert visible("a\r\nb\rc") == "a\nb⟨U+000D⟩c"
 
 
 def test_one_line_states_what_it_leaves_out() -> None:

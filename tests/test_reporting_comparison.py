@@ -44,8 +44,10 @@ def test_compare_writes_a_page_and_prints_its_tables(
     assert "not comparable" not in page.text.lower()
     printed = capsys.readouterr().out
     assert re.search(r"Verbatim passage +full +lora +head", printed)
-    assert re.search(r"members +33\.3 % +12\.5 % +0\.0 %", printed)
-    assert re.search(r"non-members +0\.0 %", printed)
+    assert re.search(r"Members +33\.3 % +12\.5 % +0\.0 %", printed)
+    assert re.search(r"Non-members \(own text\) +0\.0 % +0\.0 % +0\.0 %", printed)
+    assert len(re.findall(r"Training text at strangers’ prompts +12\.5 % +0\.0 % +0\.0 %", printed)) == 1
+    assert len(re.findall(r"Training text at strangers’ prompts +\d", printed)) == 2
     assert re.search(r"Verbatim passage +1 +4 +16", printed)
     assert re.search(r"Loss on the true +full +lora +head|Loss on the true continuation +full", printed)
     assert max(map(len, printed.splitlines())) <= 80
@@ -95,7 +97,7 @@ def test_runs_without_repetition_or_controls_compare_too(tmp_path: Path) -> None
     make_run(tmp_path / "a", base=False, nonmembers=(), copies=(1,))
     comparison.compare([tmp_path / "a"], tmp_path / "c.html")
     page = Page((tmp_path / "c.html").read_text(encoding="utf-8"))
-    assert "base model" not in page.text.split("How to read this")[0]
+    assert "Base model" not in page.text.split("How to read this")[0]
     assert not any(tag == "svg" for tag, _ in page.tags)
 
 

@@ -30,8 +30,10 @@ def shown(made: Made, id: str | None, capsys: pytest.CaptureFixture[str]) -> str
 def test_the_overview_has_verdict_table_and_worst_ids(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     out = shown(made, None, capsys)
     assert re.search(r"Of 24 member records, 5 \(20\.8 %, 95 % interval 9\.2–40\.5 %\)", out.replace("\n", " "))
-    assert re.search(r"Metric +Members +Only tuned +Base model +Non-members", out)
+    assert re.search(r" +Non-members *\n *Metric +Members +Only tuned +Base model +\(own text\)", out)
     assert re.search(r"Verbatim passage +33\.3 % +– +0\.0 % +0\.0 %", out)
+    assert re.search(r"Training text at strangers’ prompts +Tuned model +Base model", out)
+    assert re.search(r"Verbatim passage +12\.5 % +0\.0 %", out)
     assert re.search(r"m000e5f0 +verbatim +120 chars", out)
     assert "rote 0.1.0 · config cccccccc" in out
     assert max(len(line) for line in out.splitlines() if "rote show" not in line) <= 80

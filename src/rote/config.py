@@ -73,7 +73,7 @@ class CorpusConfig:
     )
     limit: int = setting(
         0,
-        "audit only that many members and that many non-members, drawn by seed (0: all)",
+        "prompt (finetune: train on) only that many members and non-members, drawn by seed (0: all)",
         check=_not_negative,
         must=">= 0",
     )

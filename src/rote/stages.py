@@ -51,14 +51,17 @@ def prepare(config: AuditConfig, run: Run) -> int:
         )
     _start(config, run)
     try:
-        corpus = read_corpus(config.corpus, tokenizer=ChatTokenizer(config.model), echo=run.echo)
+        # All records are kept: a generation may repeat any of them. `limit` draws those that are prompted.
+        corpus = read_corpus(
+            dataclasses.replace(config.corpus, limit=0), tokenizer=ChatTokenizer(config.model), echo=run.echo
+        )
     except TooManyBadRecords as error:
         run.write(runs.DROPPED, error.dropped, settings={})
         run.echo(f"every defect stands in {run.path(runs.DROPPED)}")
         raise
     places = content_id(*(f"{example.id} {example.file} {example.line}" for example in corpus.examples))
     defects = content_id(*map(str, corpus.dropped))
-    settings = settings_of(config.corpus)
+    settings = settings_of(dataclasses.replace(config.corpus, limit=0))
     run.make(runs.DROPPED, whole(lambda: corpus.dropped), settings={**settings, "found": defects})
     run.make(runs.EXAMPLES, whole(lambda: corpus.examples), settings={**settings, "found": [corpus.digest, places]})
     run.note(data_hash=corpus.digest, data_notes=list(corpus.notes))
@@ -81,6 +84,7 @@ def generate(config: AuditConfig, run: Run) -> int:
         raise DataError(f"none of the {len(examples)} records can be prompted: {reason}")
     tokenizer = tokenizer_digest(tokenizer_source(*models["tuned"]))
     key: dict[str, Json] = {"prompt": settings.prompt, "prefix_tokens": settings.prefix_tokens, "tokenizer": tokenizer}
+    key |= {"limit": config.corpus.limit, "seed": config.corpus.seed if config.corpus.limit else None}
     run.make(runs.PROMPTS, whole(lambda: prompts), settings=key, inputs=[runs.EXAMPLES])
     run.make(runs.UNMEASURABLE, whole(lambda: unmeasurable), settings=key, inputs=[runs.EXAMPLES])
     for name, (source, adapter) in models.items():
@@ -271,7 +275,8 @@ def _start(config: AuditConfig, run: Run) -> None:
 
 
 def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]) -> tuple[list[Prompt], list[Score]]:
-    """The prompts of the examples, and the reasons of those that have none."""
+    """The prompts of the drawn examples (all, without `corpus.limit`), and the reasons of those that have none."""
+    from rote.corpus import draw
     from rote.generation import cut_prompts
     from rote.models import is_encoder_decoder, load_tokenizer, tokenizer_source
 
@@ -279,8 +284,13 @@ def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]
     encoder_decoder = is_encoder_decoder(tuned[0], trust_remote_code=trust)
     tokenizer = load_tokenizer(tokenizer_source(*tuned), trust_remote_code=trust)
     settings = resolved(config.generation, is_encoder_decoder=encoder_decoder)
-    cut = cut_prompts(examples, tokenizer, config=settings, is_encoder_decoder=encoder_decoder)
-    return cut.prompts, cut.unmeasurable
+    drawn = [
+        example
+        for split in ("member", "non-member")
+        for example in draw([e for e in examples if e.split == split], config.corpus.limit, seed=config.corpus.seed)
+    ]
+    prompts, unmeasurable = cut_prompts(drawn, tokenizer, config=settings, is_encoder_decoder=encoder_decoder)
+    return prompts, unmeasurable
 
 
 def resolved(config: GenerationConfig, *, is_encoder_decoder: bool) -> GenerationConfig:

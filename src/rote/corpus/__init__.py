@@ -9,6 +9,6 @@ be wrong with a record.
 from rote.corpus.chat import ChatTokenizer
 from rote.corpus.defects import Dropped, Reason, TooManyBadRecords
 from rote.corpus.reading import Corpus, read_corpus
-from rote.corpus.splits import split
+from rote.corpus.splits import draw, split
 
-__all__ = ["ChatTokenizer", "Corpus", "Dropped", "Reason", "TooManyBadRecords", "read_corpus", "split"]
+__all__ = ["ChatTokenizer", "Corpus", "Dropped", "Reason", "TooManyBadRecords", "draw", "read_corpus", "split"]

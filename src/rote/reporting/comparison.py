@@ -8,27 +8,32 @@ from urllib.parse import quote
 
 from rote.config import AuditConfig, settings_of
 from rote.errors import StaleRunError
-from rote.records import Estimate, Json, Split
+from rote.records import Estimate, Json
 from rote.reporting.artifacts import find
 from rote.reporting.contents import repetitions, settings_of_run
 from rote.reporting.figures import Figure, figure
-from rote.reporting.marks import visible
 from rote.reporting.names import HEADLINE, title_of
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart, Series, levels_chart
+from rote.reporting.populations import (
+    AT_STRANGERS,
+    AT_STRANGERS_METRICS,
+    BASE,
+    MEMBERS,
+    NON_MEMBERS,
+    at_strangers,
+    estimate_of,
+)
 from rote.reporting.terminal import figure_text, open_console, open_table
 from rote.reporting.verdict import verdict
 from rote.runs import ESTIMATES, REPORT_HTML, Run
+from rote.visible import visible
 
 REPEATED = ("extractable", "verbatim", "at_least_idea", "exact_memorization")
 """Metrics that are shown by repetition."""
+_POPULATIONS = (MEMBERS, BASE, NON_MEMBERS)
 _STYLES = (0, 2, 3, 4, 5, 6, 7, 1)
 """Chart styles of the runs, in order; the ninth run starts over."""
-_POPULATIONS: tuple[tuple[str, str, Split], ...] = (
-    ("members", "tuned", "member"),
-    ("base model", "base", "member"),
-    ("non-members", "tuned", "non-member"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class GroupView:
     warnings: tuple[str, ...]
     runs: tuple[RunView, ...]
     metrics: tuple[Matrix, ...]
-    """One for each metric: members, base model and non-members by run."""
+    """One for each metric: members, base model, non-members, and training text at strangers' prompts, by run."""
     repeated: tuple[Matrix, ...]
     """One for each metric: runs by number of copies; empty where copies do not vary."""
 
@@ -167,12 +172,11 @@ def _read(one: ComparisonRun) -> _Read:
 
 def _by_population(runs: Sequence[_Read]) -> Iterator[Matrix]:
     for metric in HEADLINE:
-        rows, cells = [], []
-        for name, model, split in _POPULATIONS:
-            found = [find(one.estimates, metric, model=model, split=split) for one in runs]
-            if any(found):
-                rows.append(name)
-                cells.append(tuple(map(figure, found)))
+        found = {one.title: [estimate_of(run.estimates, metric, one) for run in runs] for one in _POPULATIONS}
+        if metric in AT_STRANGERS_METRICS:
+            found[AT_STRANGERS] = [at_strangers(run.estimates, metric) for run in runs]
+        rows = [name for name, figures in found.items() if any(figures)]
+        cells = [tuple(map(figure, found[name])) for name in rows]
         if rows:
             yield Matrix(title_of(metric), tuple(one.label for one in runs), tuple(rows), tuple(cells), None)
 

@@ -6,31 +6,25 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from rote.config import AuditConfig, PromptKind, load_config
-from rote.records import Comparison, Estimate, Json, Split
-from rote.reporting.artifacts import Artifacts, find, read_artifacts
+from rote.records import Comparison, Estimate, Json
+from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.cases import Case, worst_members
 from rote.reporting.names import HEADLINE, definition_of, title_of
+from rote.reporting.populations import (
+    AT_STRANGERS_METRICS,
+    BASE,
+    MEMBERS,
+    NON_MEMBERS,
+    SHUFFLED,
+    TRUE_SUFFIX,
+    at_strangers,
+    estimate_of,
+)
 from rote.reporting.thresholds import Threshold, thresholds
 from rote.reporting.verdict import caveats, verdict
 from rote.runs import CONFIG, DROPPED, PROMPTS, UNMEASURABLE, Run
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the headline table: whose figures stand in it."""
-
-    title: str
-    model: str
-    split: Split
-
-
-COLUMNS = (
-    Column("Members", "tuned", "member"),
-    Column("Base model", "base", "member"),
-    Column("Non-members", "tuned", "non-member"),
-    Column("Shuffled pairs", "shuffled", "member"),
-    Column("True suffix", "true-suffix", "member"),
-)
+COLUMNS = (MEMBERS, BASE, NON_MEMBERS, SHUFFLED, TRUE_SUFFIX)
 """The result, then its controls. The last two are the chance level and the ceiling of the search for matches."""
 
 
@@ -48,6 +42,17 @@ class HeadlineRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StrangersRow:
+    """How often a member's text comes out at a non-member's prompt."""
+
+    metric: str
+    title: str
+    tuned: Estimate
+    base: Estimate | None
+    """Under the base model, at the same prompts; None where it was not made."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that the page, the JSON file and the terminal show of one run."""
 
@@ -55,6 +60,8 @@ class Report:
     verdict: str
     caveats: tuple[str, ...]
     headline: tuple[HeadlineRow, ...]
+    strangers: tuple[StrangersRow, ...]
+    """Empty where there are no non-members."""
     estimates: tuple[Estimate, ...]
     comparisons: tuple[Comparison, ...]
     cases: tuple[Case, ...]
@@ -91,6 +98,7 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
         verdict=verdict(artifacts.estimates, config),
         caveats=tuple(caveats(artifacts.estimates)),
         headline=tuple(_headline(artifacts.estimates, artifacts.comparisons)),
+        strangers=tuple(_strangers(artifacts.estimates)),
         estimates=tuple(artifacts.estimates),
         comparisons=tuple(artifacts.comparisons),
         cases=tuple(worst_members(artifacts, config.reporting.worst)),
@@ -147,9 +155,16 @@ def _headline(estimates: Sequence[Estimate], comparisons: Sequence[Comparison]) 
     rows = []
     measured = dict.fromkeys(item.metric for item in estimates)
     for metric in [name for first in HEADLINE for name in measured if name.partition("@")[0] == first]:
-        cells = tuple(find(estimates, metric, model=column.model, split=column.split) for column in COLUMNS)
+        cells = tuple(estimate_of(estimates, metric, column) for column in COLUMNS)
         if any(cells):
             pair = [c for c in comparisons if (c.metric, c.split, c.first) == (metric, "member", "tuned")]
             row = HeadlineRow(metric, title_of(metric), definition_of(metric), cells, pair[0] if pair else None)
             rows.append(row)
     return rows
+
+
+def _strangers(estimates: Sequence[Estimate]) -> Iterator[StrangersRow]:
+    for metric in AT_STRANGERS_METRICS:
+        tuned = at_strangers(estimates, metric)
+        if tuned is not None:
+            yield StrangersRow(metric, title_of(metric), tuned, at_strangers(estimates, metric, model="base"))

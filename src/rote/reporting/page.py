@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote.config import to_toml
-from rote.records import KINDS, Match, Span, Split, to_row
+from rote.records import KINDS, Match, Span, to_row
 from rote.reporting import figures, marks, names
 from rote.reporting.artifacts import find
 from rote.reporting.cases import Case, TrainingText
 from rote.reporting.contents import COLUMNS, Report, repetitions
 from rote.reporting.plots import Chart, Series, levels_chart, rows_chart
+from rote.reporting.populations import AT_STRANGERS, BASE, MEMBERS, NON_MEMBERS, estimate_of
 from rote.runs import write_atomically
+from rote.visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,12 +39,6 @@ KIND_MEANINGS = {
     "idea": "the same content, condensed or expanded at least threefold",
     "weak-paraphrase": "aligned, but the paraphrase decision says no; counted in no cumulative rate",
 }
-
-_CONTROLS: tuple[tuple[str, str, Split], ...] = (
-    ("Members", "tuned", "member"),
-    ("Base model", "base", "member"),
-    ("Non-members", "tuned", "non-member"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +76,7 @@ def write_page(report: Report, path: Path) -> None:
     context = {
         "report": report,
         "columns": COLUMNS,
+        "at_strangers": AT_STRANGERS,
         "charts": charts(report),
         "cases": [view_of(case) for case in report.cases],
         "open_cases": OPEN_CASES,
@@ -106,8 +103,8 @@ def charts(report: Report) -> list[Chart]:
     estimates = report.estimates
     shown = [metric for metric in names.RATES if find(estimates, metric)]
     kinds = [
-        Series(name, style, tuple(find(estimates, metric, model=model, split=split) for metric in shown))
-        for style, (name, model, split) in enumerate(_CONTROLS)
+        Series(one.title, style, tuple(estimate_of(estimates, metric, one) for metric in shown))
+        for style, one in enumerate((MEMBERS, BASE, NON_MEMBERS))
     ]
     copies = repetitions(estimates)
     repeated = [
@@ -176,7 +173,7 @@ def _environment() -> "Environment":
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: marks.visible(value) if type(value) is str else value,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     style, script = _asset("style.css"), _asset("filter.js")
     environment.globals |= {

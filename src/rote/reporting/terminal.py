@@ -14,11 +14,13 @@ from rote.records import KINDS, Generation, Kind, Match, Span
 from rote.reporting import marks
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.cases import Case, TrainingText, case_of
-from rote.reporting.contents import COLUMNS, Report, report_of, settings_of_run
+from rote.reporting.contents import COLUMNS, Report, StrangersRow, report_of, settings_of_run
 from rote.reporting.figures import Figure, attributable, figure, number
 from rote.reporting.names import title_of
 from rote.reporting.page import match_title
+from rote.reporting.populations import AT_STRANGERS, BASE, SHUFFLED, TRUE_SUFFIX
 from rote.runs import REPORT_HTML, Run
+from rote.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,7 +100,7 @@ def open_table(columns: Sequence[str]) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_lines=False)
     for index, name in enumerate(columns):
-        table.add_column(Text(marks.visible(name)), justify="right" if index else "left", overflow="fold")
+        table.add_column(Text(visible(name)), justify="right" if index else "left", overflow="fold")
     return table
 
 
@@ -107,9 +109,9 @@ def figure_text(shown: Figure) -> "Text":
     from rich.text import Text
 
     style = "bold" if shown.state == "measured" else "dim"
-    text = Text(marks.visible(shown.main), style=style)
+    text = Text(visible(shown.main), style=style)
     for part in shown.detail.split(" · ") if shown.detail else ():
-        text.append(f"\n{marks.visible(part)}", style="not bold dim")
+        text.append(f"\n{visible(part)}", style="not bold dim")
     return text
 
 
@@ -119,6 +121,8 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
     for caveat in report.caveats:
         console.print(_plain(f"! {caveat}", "yellow"))
     console.print(_headline_table(report))
+    if report.strangers:
+        console.print(_strangers_table(report.strangers))
     if report.cases:
         console.print(_worst_table(report.cases[:WORST_IDS]))
     console.print(_plain(report.signature, "dim"))
@@ -127,11 +131,19 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
 
 
 def _headline_table(report: Report) -> "Table":
-    columns = [column for column in COLUMNS if column.model not in ("shuffled", "true-suffix")]
-    table = open_table(["Metric", columns[0].title, "Only tuned", *(column.title for column in columns[1:])])
+    columns = [column for column in COLUMNS if column not in (SHUFFLED, TRUE_SUFFIX)]
+    members, *controls = [column.title.replace(" (", "\n(") for column in columns]
+    table = open_table(["Metric", members, "Only tuned", *controls])
     for row in report.headline:
-        members, *controls = [figure_text(figure(item)) for item in row.estimates[: len(columns)]]
-        table.add_row(_plain(row.title), members, figure_text(attributable(row.attributable)), *controls)
+        result, *others = [figure_text(figure(item)) for item in row.estimates[: len(columns)]]
+        table.add_row(_plain(row.title), result, figure_text(attributable(row.attributable)), *others)
+    return table
+
+
+def _strangers_table(rows: Sequence[StrangersRow]) -> "Table":
+    table = open_table([AT_STRANGERS, "Tuned model", BASE.title])
+    for row in rows:
+        table.add_row(_plain(row.title), figure_text(figure(row.tuned)), figure_text(figure(row.base)))
     return table
 
 
@@ -200,7 +212,7 @@ def _passage(text: str, spans: Sequence[Span], matches: Sequence[Match]) -> "Tex
         shown.append("⟧" * len(before - inside), "bold")
         shown.append("".join(f"⟦{index + 1} " for index in sorted(inside - before)), "bold")
         worst = min((matches[index].kind for index in inside), key=KINDS.index, default=None)
-        shown.append(marks.visible(piece.text), STYLES[worst] if worst else "dim" if piece.marks else None)
+        shown.append(visible(piece.text), STYLES[worst] if worst else "dim" if piece.marks else None)
         shown.append(marks.more(piece.omitted) if piece.omitted else "", "dim italic")
         before = inside
     return shown.append("⟧" * len(before), "bold")
@@ -221,4 +233,4 @@ def _heading(text: str) -> "Text":
 def _plain(text: str, style: str = "") -> "Text":
     from rich.text import Text
 
-    return Text(marks.visible(text), style=style)
+    return Text(visible(text), style=style)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
+from rote.alignment.kinds import CONFIDENT, NEARLY_CERTAIN
 from rote.alignment.presets import PRESETS
 from rote.config import AuditConfig
 from rote.records import Match
@@ -11,8 +12,6 @@ from rote.reporting.artifacts import Artifacts
 from rote.reporting.cases import counted_matches
 
 CASES_EACH_SIDE = 5
-CONFIDENT, NEAR_EXACT = 0.5, 0.99
-"""Paraphrase probabilities that part weak from confident paraphrases, and those from near-verbatim ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +40,16 @@ class Threshold:
 def thresholds(artifacts: Artifacts, config: AuditConfig) -> list[Threshold]:
     """The thresholds behind the headline rates, with up to five cases on either side."""
     found = [(m, _of_match(m, artifacts)) for m in _member_matches(artifacts)]
-    floor = PRESETS[config.alignment.preset].verbatim_min_chars
-    return [
+    preset = PRESETS[config.alignment.preset]
+    lines = [
         _extraction(artifacts, config.scoring.suffix_tokens),
-        _verbatim(found, artifacts, floor),
+        _verbatim(found, artifacts, preset.verbatim_min_chars),
         _paraphrase(found, "Paraphrase", CONFIDENT, "is a paraphrase; at or under it, a weak one that no rate counts"),
-        _paraphrase(found, "Near-verbatim", NEAR_EXACT, "is near-verbatim; at or under it, a paraphrase"),
     ]
+    if preset.kind_rules == "corrected":  # the published presets know no near-verbatim passages
+        verdict = "is near-verbatim; at or under it, a paraphrase"
+        lines.append(_paraphrase(found, "Near-verbatim", NEARLY_CERTAIN, verdict))
+    return lines
 
 
 def _extraction(artifacts: Artifacts, suffix_tokens: int) -> Threshold:

@@ -7,8 +7,11 @@ from rote.records import Estimate
 from rote.reporting.artifacts import find
 from rote.reporting.figures import interval, percent
 from rote.reporting.names import title_of
+from rote.reporting.populations import BASE, NON_MEMBERS, at_strangers, estimate_of
 
 _WORDS = {"extractable": "word for word", "verbatim": "with a verbatim passage"}
+REPETITIVE_SHARE = 0.2
+"""Above this share of repetitive generations, whose matches count in no rate, the base model's kind rates are no fair control."""
 _UNCOUNTED = {
     "repetitive": "collapsed into repetition; their matches count in no rate",
     "copied_from_prompt": "repeat their prompt; that is copying, not memory, and counts in no rate",
@@ -34,13 +37,18 @@ def verdict(estimates: Sequence[Estimate], config: AuditConfig) -> str:
     if config.generation.prompt == "record":
         source = "from their own prompt"
     main = f"Of {first.n:,} member records, {clauses[0]} {source}" + "".join(f" and {item}" for item in clauses[1:])
-    controls = _controls(estimates, measured)
-    return main + (f"; {controls}." if controls else ".")
+    return "; ".join(filter(None, [main, _controls(estimates, measured), _strangers(estimates)])) + "."
 
 
 def caveats(estimates: Sequence[Estimate]) -> list[str]:
     """What cannot be claimed: missing controls, what could not be measured, what a zero leaves open."""
-    return [*_missing_controls(estimates), *_unmeasured(estimates), *_zeros(estimates), *_uncounted(estimates)]
+    return [
+        *_missing_controls(estimates),
+        *_blunt_controls(estimates),
+        *_unmeasured(estimates),
+        *_zeros(estimates),
+        *_uncounted(estimates),
+    ]
 
 
 def _missing_controls(estimates: Sequence[Estimate]) -> Iterator[str]:
@@ -53,6 +61,15 @@ def _missing_controls(estimates: Sequence[Estimate]) -> Iterator[str]:
         yield "The shuffled control was not run: how often unrelated texts match by chance is not known."
     if "true-suffix" not in models:
         yield "The true-suffix control was not run: whether perfect memory would have been found is not known."
+
+
+def _blunt_controls(estimates: Sequence[Estimate]) -> Iterator[str]:
+    item = estimate_of(estimates, "repetitive", BASE)
+    if item is not None and (item.events or 0) > REPETITIVE_SHARE * item.n:
+        yield (
+            f"The base model's generations are repetitive for {_count(item)} of {item.n:,} members: its kind rates are "
+            "low by construction; the extraction and loss controls are not affected."
+        )
 
 
 def _unmeasured(estimates: Sequence[Estimate]) -> Iterator[str]:
@@ -90,13 +107,27 @@ def _uncounted(estimates: Sequence[Estimate]) -> Iterator[str]:
 
 def _controls(estimates: Sequence[Estimate], metrics: Sequence[str]) -> str:
     parts = []
-    base = [find(estimates, metric, model="base") for metric in metrics]
-    others = [find(estimates, metric, split="non-member") for metric in metrics]
+    base = [estimate_of(estimates, metric, BASE) for metric in metrics]
+    others = [estimate_of(estimates, metric, NON_MEMBERS) for metric in metrics]
     if counts := _counts(base):
         parts.append(f"the base model gives back {counts}")
     if counts := _counts(others):
-        parts.append(f"non-members {counts}" if parts else f"non-members give {counts}")
+        parts.append(f"non-members (own text) {counts}" if parts else f"non-members give back {counts} (own text)")
     return " and ".join(parts) if len(parts) < 2 else f"{parts[0]}, {parts[1]}"
+
+
+def _strangers(estimates: Sequence[Estimate]) -> str:
+    """That training text comes out at strangers' prompts; "" where it does not."""
+    item = at_strangers(estimates, "verbatim")
+    if item is None or not item.events:
+        return ""
+    base = at_strangers(estimates, "verbatim", model="base")
+    shown = f"{percent(item.value)}, {interval(item)}" if item.value is not None else f"{item.reason}"
+    control = f"; base model {_count(base)} of {base.n:,}" if base else ""
+    return (
+        f"at the prompts of {item.n:,} non-members, members' text comes out verbatim in {_count(item)} "
+        f"({shown}{control})"
+    )
 
 
 def _counts(items: Sequence[Estimate | None]) -> str:
