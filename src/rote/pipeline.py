@@ -3,24 +3,12 @@
 from pathlib import Path
 
 from rote import runs
+from rote.audited import ChatTokenizer, audited_models, cut
 from rote.config import AuditConfig
 from rote.errors import ConfigError
 from rote.records import Example
 from rote.runs import Echo, Run
-from rote.stages import (
-    NOT_MEASURED,
-    OK,
-    ChatTokenizer,
-    align,
-    audited_models,
-    cut,
-    generate,
-    parse_gates,
-    prepare,
-    report,
-    retrieve,
-    score,
-)
+from rote.stages import NOT_MEASURED, OK, align, generate, parse_gates, prepare, report, retrieve, score
 
 SHOWN_REASONS = 3
 

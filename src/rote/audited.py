@@ -1,0 +1,97 @@
+"""What is audited: which models, cut into prompts with which tokenizer."""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from rote.config import AuditConfig, GenerationConfig, ModelConfig
+from rote.errors import ConfigError, ModelError
+from rote.records import Example, Prompt, Score
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def audited_models(config: ModelConfig) -> dict[str, tuple[str, str]]:
+    """Name → (model, adapter) of the models to run: "tuned", and "base" where one is known.
+
+    With an adapter the base is the model under it, unless another is named.
+
+    Raises:
+        ConfigError: no model is given.
+        ModelError: the adapter names no base.
+    """
+    from rote.models import adapter_base, check_folder
+
+    if not config.tuned and not config.adapter:
+        raise ConfigError("no model: give the fine-tuned model with --model, or its adapter with --adapter")
+    under = config.tuned or config.base or adapter_base(config.adapter) if config.adapter else ""
+    models = {"tuned": (under or config.tuned, config.adapter)}
+    base = config.base or under
+    if base:
+        models["base"] = (base, "")
+    for source, adapter in models.values():
+        check_folder(source, "model")
+        if adapter:
+            check_folder(adapter, "adapter")
+    return models
+
+
+def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]) -> tuple[list[Prompt], list[Score]]:
+    """The prompts of the drawn examples (all, without `corpus.limit`), and the reasons of those that have none."""
+    from rote.corpus import draw
+    from rote.generation import cut_prompts
+    from rote.models import is_encoder_decoder, load_tokenizer, tokenizer_source
+
+    trust = config.model.trust_remote_code
+    encoder_decoder = is_encoder_decoder(tuned[0], trust_remote_code=trust)
+    tokenizer = load_tokenizer(tokenizer_source(*tuned), trust_remote_code=trust)
+    settings = resolved(config.generation, is_encoder_decoder=encoder_decoder)
+    drawn = [
+        example
+        for split in ("member", "non-member")
+        for example in draw([e for e in examples if e.split == split], config.corpus.limit, seed=config.corpus.seed)
+    ]
+    prompts, unmeasurable = cut_prompts(drawn, tokenizer, config=settings, is_encoder_decoder=encoder_decoder)
+    return prompts, unmeasurable
+
+
+def resolved(config: GenerationConfig, *, is_encoder_decoder: bool) -> GenerationConfig:
+    """The settings with prompt = "auto" decided."""
+    if config.prompt != "auto":
+        return config
+    return dataclasses.replace(config, prompt="record" if is_encoder_decoder else "prefix")
+
+
+class ChatTokenizer:
+    """The tuned (or base) model's tokenizer, loaded when the first chat record asks for its template."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+
+    @cached_property
+    def tokenizer(self) -> "PreTrainedTokenizerBase | None":
+        """None where no model is given."""
+        from rote.models import adapter_base, load_tokenizer, tokenizer_source
+
+        config = self.config
+        source = config.tuned or config.base or (adapter_base(config.adapter) if config.adapter else "")
+        if not source:
+            return None
+        return load_tokenizer(tokenizer_source(source, config.adapter), trust_remote_code=config.trust_remote_code)
+
+    @property
+    def chat_template(self) -> object:
+        """The template, or None."""
+        return self.tokenizer.chat_template if self.tokenizer is not None else None
+
+    def apply_chat_template(
+        self, conversation: list[dict[str, str]], *, add_generation_prompt: bool, tokenize: bool
+    ) -> object:
+        """The conversation as one text."""
+        if self.tokenizer is None:
+            raise ModelError("no tokenizer to render chat records with: give a model")
+        return self.tokenizer.apply_chat_template(
+            conversation, add_generation_prompt=add_generation_prompt, tokenize=tokenize
+        )
