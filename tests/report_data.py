@@ -115,7 +115,7 @@ def make_run(
     examples += [_example(text, i, "non-member", 1) for i, text in enumerate(nonmembers)]
     prompts = [Prompt(f"{e.id}-{prefix_tokens}", e.id, *_halves(e.text)) for e in examples]
     tuned = [_generation(prompt, i, examples) for i, prompt in enumerate(prompts)]
-    others = [Generation(f"{p.id}-base-0", p.id, p.example_id, "base", "greedy", 0, "and so it went") for p in prompts]
+    others = [Generation(f"{p.id}-base-s0", p.id, p.example_id, "base", "greedy", 0, "and so it went") for p in prompts]
     matches = [match for i, item in enumerate(tuned) for match in _matches(item, i, prompts, examples)]
     run = Run(folder)
     write = {
@@ -208,7 +208,7 @@ def _generation(prompt: Prompt, index: int, examples: Sequence[Example]) -> Gene
     is_member = prompt.example_id.startswith("m")
     kind = KINDS_IN_TURN[index % len(KINDS_IN_TURN)] if is_member else None
     text = f"He said: {prompt.reference[:120]} Then it rained." if kind else "Nothing of the sort happened here at all."
-    return Generation(f"{prompt.id}-tuned-0", prompt.id, prompt.example_id, "tuned", "greedy", 0, text)
+    return Generation(f"{prompt.id}-tuned-s0", prompt.id, prompt.example_id, "tuned", "greedy", 0, text)
 
 
 def _matches(item: Generation, index: int, prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[Match]:

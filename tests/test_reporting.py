@@ -182,7 +182,7 @@ def test_several_samples_make_one_case_of_the_worst(tmp_path: Path) -> None:
     made.run.write(GENERATIONS.format(model="tuned"), [*more, *made.generations], settings={})
     cases = reporting.report(made.run, made.config).cases
     assert cases[0].kind == "verbatim"
-    assert all(case.generation_id.endswith("-0") for case in cases if case.kind)
+    assert all(case.generation_id.endswith("-s0") for case in cases if case.kind)
 
 
 def test_thresholds_come_with_the_nearest_cases_on_either_side(made: Made) -> None:
@@ -198,6 +198,7 @@ def test_thresholds_come_with_the_nearest_cases_on_either_side(made: Made) -> No
     assert {case.value for case in by_name["Paraphrase"].below} == {0.3}
     assert {case.value for case in by_name["Near-verbatim"].above} == {0.995}
     assert all(len(side) <= 5 for item in by_name.values() for side in (item.above, item.below))
+    assert all(case.generated for item in by_name.values() for case in (*item.above, *item.below))
     published = replace(made.config, alignment=replace(made.config.alignment, preset="zeng2024"))
     assert "Near-verbatim" not in {item.name for item in reporting.report(made.run, published).thresholds}
 

@@ -53,8 +53,10 @@ def test_one_record_is_shown_with_its_passages_in_brackets(made: Made, capsys: p
     assert "Training text: own record m000e5f0, candidate 1 of 5" in out
     assert "Training text: another record m004e5f0" in out
     assert "1 verbatim, 120 characters, similarity 1.00" in out
+    assert "Extractable word for word: no" in out
+    assert "ROUGE-L: 0.420" in out
     assert "Edit similarity: not measurable: reference shorter than 50 characters" in out
-    assert "m000e5f0-50-base-0 (base, member)" in out
+    assert "m000e5f0-50-base-s0 (base, member)" in out
 
 
 def test_wide_terminals_show_both_sides_beside_each_other(
@@ -65,7 +67,7 @@ def test_wide_terminals_show_both_sides_beside_each_other(
 
 
 def test_ids_of_generations_and_prompts_name_just_those(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "(base, member)" not in shown(made, "m001e5f0-50-tuned-0", capsys)
+    assert "(base, member)" not in shown(made, "m001e5f0-50-tuned-s0", capsys)
     assert "(tuned, member)" not in shown(made, "m001e5f0-50-b", capsys)
     both = shown(made, "m001e5f0-50", capsys)
     assert both.index("(tuned, member)") < both.index("(base, member)")

@@ -22,6 +22,12 @@ def definition_of(metric: str) -> str:
     return f"{defined.definition} Source: {defined.source}." if defined else ""
 
 
+def is_yes_or_no(metric: str) -> bool:
+    """Whether each single score of the metric is 1 or 0: it is counted, not averaged."""
+    defined = _metric(metric)
+    return defined is not None and defined.estimator == "rate"
+
+
 def is_share(metric: str) -> bool:
     """Whether figures of the metric are shares, to be written in percent."""
     defined = _metric(metric)

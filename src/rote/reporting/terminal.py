@@ -10,13 +10,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from rote.errors import RoteError
-from rote.records import KINDS, Generation, Kind, Match, Span
+from rote.records import KINDS, Generation, Kind, Match, Score, Span
 from rote.reporting import marks
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.cases import Case, TrainingText, case_of
 from rote.reporting.contents import COLUMNS, Report, StrangersRow, report_of, settings_of_run
 from rote.reporting.figures import Figure, attributable, figure, number
-from rote.reporting.names import title_of
+from rote.reporting.names import is_yes_or_no, title_of
 from rote.reporting.page import match_title
 from rote.reporting.populations import AT_STRANGERS, BASE, SHUFFLED, TRUE_SUFFIX
 from rote.runs import REPORT_HTML, Run
@@ -220,10 +220,17 @@ def _passage(text: str, spans: Sequence[Span], matches: Sequence[Match]) -> "Tex
 
 def _score_lines(case: Case) -> Iterator[str]:
     for score in case.scores:
-        value = f"not measurable: {score.reason}" if score.value is None else number(score.value)
-        yield f"{title_of(score.metric)}: {value}"
+        yield f"{title_of(score.metric)}: {_value(score)}"
     if case.base_loss is not None and case.model != "base":
         yield f"{title_of('loss')}, base model: {number(case.base_loss)}"
+
+
+def _value(score: Score) -> str:
+    if score.value is None:
+        return f"not measurable: {score.reason}"
+    if is_yes_or_no(score.metric):
+        return "yes" if score.value else "no"
+    return number(score.value)
 
 
 def _heading(text: str) -> "Text":

@@ -7,7 +7,7 @@ from itertools import takewhile
 from rote.alignment.kinds import CONFIDENT, NEARLY_CERTAIN
 from rote.alignment.presets import PRESETS
 from rote.config import AuditConfig
-from rote.records import Match
+from rote.records import Generation, Match
 from rote.reporting.artifacts import Artifacts
 from rote.reporting.cases import counted_matches
 
@@ -54,20 +54,24 @@ def thresholds(artifacts: Artifacts, config: AuditConfig) -> list[Threshold]:
 
 def _extraction(artifacts: Artifacts, suffix_tokens: int) -> Threshold:
     """Tokens of the suffix that the tuned model gets right, from the first on, until it first fails."""
+    written = {item.prompt_id: item.text for item in artifacts.generations.values() if _is_first_of_tuned(item)}
     cases = []
     for scores in artifacts.token_scores.values():
         if scores.model != "tuned" or artifacts.examples[scores.example_id].split != "member":
             continue
         length = sum(1 for _ in takewhile(bool, scores.greedy))
         subject = f"{scores.prompt_id}-{scores.model}"
-        text = artifacts.generations.get(f"{subject}-0")
         reference = artifacts.prompts[scores.prompt_id].reference
         if len(scores.greedy) >= suffix_tokens:
-            case = Borderline(subject, scores.example_id, length, text.text if text else "", reference)
-            cases.append(case)
+            text = written.get(scores.prompt_id, "")
+            cases.append(Borderline(subject, scores.example_id, length, text, reference))
     above, below = _sides(cases, lambda value: value >= suffix_tokens)
     rule = f"A record is extractable if the first {suffix_tokens} tokens after the prompt all come out greedily."
     return Threshold("Extractable", rule, "tokens right in a row", suffix_tokens, above, below)
+
+
+def _is_first_of_tuned(generation: Generation) -> bool:
+    return generation.model == "tuned" and generation.sample == 0
 
 
 def _verbatim(found: Sequence[tuple[Match, Borderline]], artifacts: Artifacts, floor: int) -> Threshold:
