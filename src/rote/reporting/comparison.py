@@ -32,6 +32,8 @@ from rote.visible import visible
 REPEATED = ("extractable", "verbatim", "at_least_idea", "exact_memorization")
 """Metrics that are shown by repetition."""
 _POPULATIONS = (MEMBERS, BASE, NON_MEMBERS)
+PRINTED = ("extractable", "verbatim", "exact_memorization", "loss")
+"""Metrics whose tables are printed in the terminal; the page has all."""
 _STYLES = (0, 2, 3, 4, 5, 6, 7, 1)
 """Chart styles of the runs, in order; the ninth run starts over."""
 
@@ -206,9 +208,10 @@ def _link(run: Run, out: Path) -> str:
 
 
 def _print(title: str, groups: Sequence[GroupView]) -> None:
-    """The tables of the page, in the terminal."""
+    """The tables of the page that matter most, in the terminal."""
     from rich.text import Text
 
+    printed = {title_of(metric) for metric in PRINTED}
     console = open_console()
     console.print(Text(visible(title), style="bold underline"))
     for group in groups:
@@ -216,7 +219,7 @@ def _print(title: str, groups: Sequence[GroupView]) -> None:
         console.print(Text(visible(group.note)))
         for warning in group.warnings:
             console.print(Text(visible(warning), style="bold red"))
-        for matrix in (*group.metrics, *group.repeated):
+        for matrix in (one for one in (*group.metrics, *group.repeated) if one.title in printed):
             table = open_table([matrix.title, *matrix.columns])
             for name, row in zip(matrix.rows, matrix.cells, strict=True):
                 table.add_row(Text(visible(name)), *map(figure_text, row))
