@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ RECORDS = 80
 """Members, and as many non-members."""
 QUICK_RECORDS = 16
 PREFIX_TOKENS, NEW_TOKENS, SUFFIX_TOKENS = 50, 100, 50
+AT_ONCE = 2
+"""Commands that run side by side, each on one thread and in about 1.2 GB."""
 STEPS = 3 * (EPOCHS + 1) + 6 * 8
 """About as many lines as the commands print; the length of the progress bar."""
 
@@ -49,14 +51,16 @@ def run(out: Path, *, quick: bool, echo: Echo) -> int:
     """Trains, audits and compares; returns 0. What is finished already is not repeated."""
     started = time.monotonic()
     limit = QUICK_RECORDS if quick else RECORDS
-    with _progress() as advance, ThreadPoolExecutor(len(STRATEGIES)) as pool:
+    with _progress() as advance, ThreadPoolExecutor(AT_ONCE) as pool:
         do = _Commands(echo, advance)
-        jobs = [pool.submit(_train_and_audit, do, strategy, out, limit) for strategy in STRATEGIES]
-        final = [job.result() for job in jobs]
-        trainings = {strategy: read_training(out / "models" / strategy) for strategy in STRATEGIES}
-        chosen = matched_epochs(trainings)
-        jobs = [pool.submit(_audit_epoch, do, strategy, chosen[strategy], out) for strategy in STRATEGIES]
-        matched = [job.result() for job in jobs]
+        training = [pool.submit(_train, do, strategy, out, limit) for strategy in STRATEGIES]
+        jobs = [
+            pool.submit(_audit_final, do, strategy, out, job)
+            for strategy, job in zip(STRATEGIES, training, strict=True)
+        ]
+        chosen = matched_epochs({strategy: job.result() for strategy, job in zip(STRATEGIES, training, strict=True)})
+        more = [pool.submit(_audit_epoch, do, strategy, chosen[strategy], out) for strategy in STRATEGIES]
+        final, matched = [job.result() for job in jobs], [job.result() for job in more]
     write_comparison(
         "The demonstration: full fine-tuning, LoRA and head-only",
         [
@@ -87,7 +91,7 @@ def matched_epochs(trainings: Mapping[str, Training]) -> dict[str, Epoch]:
     return {name: min(found, key=lambda item: abs(item[0] - target))[1] for name, found in known.items()}
 
 
-def _train_and_audit(do: "_Commands", strategy: str, out: Path, limit: int) -> Audited:
+def _train(do: "_Commands", strategy: str, out: Path, limit: int) -> Training:
     folder = out / "models" / strategy
     do.rote(
         "finetune",
@@ -95,8 +99,11 @@ def _train_and_audit(do: "_Commands", strategy: str, out: Path, limit: int) -> A
         *("--strategy", strategy, "--epochs", EPOCHS, "--learning-rate", LEARNING_RATES[strategy]),
         *("--schedule", "constant", "--repetition", ",".join(map(str, REPETITION)), "--limit", limit, "--out", folder),
     )
-    last = read_training(folder).epochs[-1]
-    return _audit(do, strategy, last, out, out / strategy)
+    return read_training(folder)
+
+
+def _audit_final(do: "_Commands", strategy: str, out: Path, training: "Future[Training]") -> Audited:
+    return _audit(do, strategy, training.result().epochs[-1], out, out / strategy)
 
 
 def _audit_epoch(do: "_Commands", strategy: str, epoch: Epoch, out: Path) -> Audited:
