@@ -47,7 +47,7 @@ def test_compare_writes_a_page_and_prints_its_tables(
     assert re.search(r"Members +33\.3 % +12\.5 % +0\.0 %", printed)
     assert re.search(r"Non-members \(own text\) +0\.0 % +0\.0 % +0\.0 %", printed)
     assert len(re.findall(r"Training text at strangers’ prompts +12\.5 % +0\.0 % +0\.0 %", printed)) == 1
-    assert page.text.count("Training text at strangers’ prompts") == 2
+    assert len(re.findall(r"Training text at strangers’ prompts\s+\d", page.text)) == 2
     assert re.search(r"Verbatim passage +1 +4 +16", printed)
     assert re.search(r"Loss on the true +full +lora +head|Loss on the true continuation +full", printed)
     assert max(map(len, printed.splitlines())) <= 80
