@@ -206,12 +206,15 @@ def test_hostile_records_pass_through_to_a_harmless_report(toy_folder: Path, tmp
         "\x1b[31mred\x1b[0m and \u202eturned\u202c " * 3,
         "a\x00b " * 20,
         "x" * 90_000,
+        "\u0e01\u0e34\u0e19\u0e02\u0e49\u0e32\u0e27 \u4f60\u597d " * 9,
+        "<img src=x onerror=alert(2)> ' \" & ]]> " * 3,
     ]
     data.write_text("".join(json.dumps({"text": text}) + "\n" for text in hostile), encoding="utf-8")
     words = ["audit", "--model", toy_folder / "tuned", "--members", data, "--base", toy_folder / "base"]
     assert main([*map(str, words), "--out", str(tmp_path / "run"), *SETTINGS]) == 0
     page = (tmp_path / "run" / runs.REPORT_HTML).read_text(encoding="utf-8")
     assert "<script>alert" not in page
+    assert "<img" not in page
     assert not {"\x1b", "\u202e", "\x00"} & set(page)
     example = Run(tmp_path / "run").read(runs.EXAMPLES, Example)[0]
     assert main(["show", str(tmp_path / "run"), example.id]) == 0
