@@ -51,14 +51,11 @@ def run(out: Path, *, quick: bool, echo: Echo) -> int:
     """Trains, audits and compares; returns 0. What is finished already is not repeated."""
     started = time.monotonic()
     limit = QUICK_RECORDS if quick else RECORDS
-    with _progress() as advance, ThreadPoolExecutor(AT_ONCE) as pool:
+    with _progress() as advance, _pool() as pool:
         do = _Commands(echo, advance)
-        training = [pool.submit(_train, do, strategy, out, limit) for strategy in STRATEGIES]
-        jobs = [
-            pool.submit(_audit_final, do, strategy, out, job)
-            for strategy, job in zip(STRATEGIES, training, strict=True)
-        ]
-        chosen = matched_epochs({strategy: job.result() for strategy, job in zip(STRATEGIES, training, strict=True)})
+        training = {strategy: pool.submit(_train, do, strategy, out, limit) for strategy in STRATEGIES}
+        jobs = [pool.submit(_audit_final, do, strategy, out, training[strategy]) for strategy in STRATEGIES]
+        chosen = matched_epochs({strategy: job.result() for strategy, job in training.items()})
         more = [pool.submit(_audit_epoch, do, strategy, chosen[strategy], out) for strategy in STRATEGIES]
         final, matched = [job.result() for job in jobs], [job.result() for job in more]
     write_comparison(
@@ -162,6 +159,16 @@ class _Commands:
             self.advance(f"{arguments[0]}: {lines[-1]}")
         if process.wait() != 0:
             raise RoteError(f"`{shlex.join(['rote', *arguments])}` failed:\n" + "\n".join(lines[-15:]))
+
+
+@contextmanager
+def _pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads that run the commands; after an error or Ctrl-C no further command is started."""
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
