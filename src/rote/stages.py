@@ -167,7 +167,9 @@ def score(config: AuditConfig, run: Run) -> int:
     _start(config, run)
     examples, prompts = run.read(runs.EXAMPLES, Example), run.read(runs.PROMPTS, Prompt)
     generations, matches = _generations(run), run.read(runs.MATCHES, Match)
-    min_chars = PRESETS[config.alignment.preset].min_passage_chars
+    preset = PRESETS[config.alignment.preset]
+    # A verbatim run must be longer than its floor: where even a perfect copy is not, nothing can be said.
+    min_chars = max(preset.min_passage_chars, preset.verbatim_min_chars + 1)
     names = [*_generation_names(run), *_present(run, runs.TOKEN_SCORES)]
     inputs = [runs.EXAMPLES, runs.PROMPTS, runs.UNMEASURABLE, runs.CANDIDATES, runs.MATCHES, *names]
     settings: dict[str, Json] = {"suffix_tokens": config.scoring.suffix_tokens, "min_chars": min_chars}

@@ -28,14 +28,15 @@ def score_generations(
     """Scores each generation by its matches and by its own reference; see `METRICS` for the definitions.
 
     A match counts unless it was copied from the prompt, is generic, or belongs to a repetitive generation. None, with
-    the reason, where generation or reference is shorter than `min_chars`: for all scores that read matches; where the
-    reference is: for those that compare with it. Whether a generation is repetitive can always be said.
+    the reason, where generation or reference (white space around them aside) is shorter than `min_chars`: for all
+    scores that read matches; where the reference is: for those that compare with it. Whether a generation is
+    repetitive can always be said.
 
     Args:
         generations: of any model, in any order (scores come in the same order).
         matches: all matches of these generations; those of others are passed over.
         prompts: all prompts of these generations.
-        min_chars: the aligner's smallest passage.
+        min_chars: the shortest text in which the aligner could find a perfect copy.
     """
     found: defaultdict[str, list[Match]] = defaultdict(list)
     for match in matches:
@@ -62,7 +63,7 @@ def score_matches(
     values["verbatim_chars_share"] = covered_chars(verbatim) / max(1, len(generation.text))
     values["copied_from_prompt"] = float(any(match.in_prompt for match in matches))
     values["generic"] = float(any(match.generic for match in matches))
-    too_short = min(len(generation.text), len(reference)) < min_chars
+    too_short = min(len(generation.text.strip()), len(reference.strip())) < min_chars
     for name, value in values.items():
         yield _too_short(generation.id, name, min_chars) if too_short else Score(generation.id, name, value)
 
@@ -100,7 +101,7 @@ def covered_chars(spans: Iterable[Span]) -> int:
 
 def _overlap_scores(generation: Generation, reference: str, min_chars: int) -> Iterator[Score]:
     names = ("longest_common_run", "rouge_l", "edit_similarity")
-    if len(reference) < min_chars:
+    if len(reference.strip()) < min_chars:
         yield from (_too_short(generation.id, name, min_chars) for name in names)
         return
     overlap = compare(generation.text, reference)
