@@ -253,7 +253,8 @@ def test_strata(found: dict[tuple[str, str, str, str], Estimate]) -> None:
     low = found["extractable", "tuned", "member", "overlap=low"]
     assert (low.n, low.events) == (10, 0)
     assert not any(key[3].startswith("length=") for key in found), "all references are equally long"
-    assert not any(key[3].startswith("match=") and key[0] not in KIND_METRICS for key in found)
+    by_origin = {*KIND_METRICS, "verbatim_chars_share", "verbatim_chars_per_1000"}
+    assert {key[0] for key in found if key[3].startswith("match=")} == by_origin
 
 
 def test_length_strata_are_terciles_over_both_splits() -> None:

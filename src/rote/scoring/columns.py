@@ -83,7 +83,10 @@ def origin_columns(
     *,
     min_chars: int,
 ) -> Iterator[Column]:
-    """The kinds by matches with the own duplicate group alone, and by matches with all others alone (sample 0)."""
+    """The kinds and the verbatim characters by matches with the own duplicate group alone, and with all others alone.
+
+    Of the first sample of each prompt.
+    """
     found: defaultdict[tuple[str, str], list[Match]] = defaultdict(list)
     own_group = {item.id: subjects[item.prompt_id].group for item in generations}
     for match in matches:
@@ -92,13 +95,15 @@ def origin_columns(
             found[match.generation_id, SAME_RECORD if is_own else CROSS_RECORD].append(match)
     for model, samples in _by_model(generations).items():
         for origin in (SAME_RECORD, CROSS_RECORD):
-            columns = {metric: Column(metric, model, origin) for metric in KIND_METRICS}
-            for item in _first_samples(samples):
+            columns = {metric: Column(metric, model, origin) for metric in (*KIND_METRICS, "verbatim_chars_share")}
+            first = _first_samples(samples)
+            for item in first:
                 reference = subjects[item.prompt_id].prompt.reference
                 for score in score_matches(item, found[item.id, origin], reference, min_chars=min_chars):
                     if score.metric in columns:
                         columns[score.metric].scores[item.prompt_id] = score
             yield from columns.values()
+            yield _per_1000(columns["verbatim_chars_share"], first)
 
 
 def recall_columns(
@@ -132,7 +137,7 @@ def _first_samples(samples: Iterable[Generation]) -> list[Generation]:
 
 def _per_1000(share: Column, generations: Iterable[Generation]) -> Column:
     """Verbatim characters per 1,000 of each prompt; weighted with the generated characters, the mean is the ratio."""
-    column = Column("verbatim_chars_per_1000", share.model)
+    column = Column("verbatim_chars_per_1000", share.model, share.origin)
     for item in generations:
         score = share.scores.get(item.prompt_id)
         if score is not None:
