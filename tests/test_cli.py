@@ -99,3 +99,13 @@ def test_nothing_that_a_terminal_obeys_is_printed(capsys: pytest.CaptureFixture[
     code, error = run(capsys, "score", "a\x1b[31mred\u202eevil\x07b")
     assert code == 2
     assert "a⟨U+001B⟩[31mred⟨U+202E⟩evil⟨U+0007⟩b" in error
+
+
+def test_what_the_system_refuses_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(config: object, run: object) -> int:
+        raise OSError(28, "No space left on device", "models/x")
+
+    monkeypatch.setattr("rote.stages.prepare", full)
+    assert run(capsys, "prepare", "--out", tmp_path) == (2, "rote: models/x: No space left on device\n")

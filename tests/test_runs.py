@@ -86,10 +86,29 @@ def test_a_missing_artifact_is_an_error_that_names_it(tmp_path: Path) -> None:
         Run(tmp_path / "nothing", must_exist=True)
 
 
-def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
-    (tmp_path / MANIFEST).write_text("{", encoding="utf-8")
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"format":1,"artifacts":[]}', '{"format":1,"artifacts":{"a":{"x":1}}}']
+)
+def test_a_broken_manifest_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / MANIFEST).write_text(content, encoding="utf-8")
     with pytest.raises(StaleRunError, match=r"manifest\.json: cannot be read"):
         Run(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]\n", b"\xff\n", b"{}\n", b"\0"])
+def test_a_damaged_artifact_is_named(tmp_path: Path, content: bytes) -> None:
+    run = Run(tmp_path)
+    run.write(CANDIDATES, CHUNKS[0], settings={})
+    run.path(CANDIDATES).write_bytes(content)
+    with pytest.raises(StaleRunError, match=r"candidates\.jsonl: damaged .*; delete it"):
+        run.read(CANDIDATES, Candidate)
+
+
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / CANDIDATES).mkdir()
+    with pytest.raises(StaleRunError, match=r"candidates\.jsonl: cannot be written: "):
+        Run(tmp_path).write(CANDIDATES, CHUNKS[0], settings={})
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_file_hash_depends_on_names_and_bytes(tmp_path: Path) -> None:

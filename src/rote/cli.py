@@ -100,6 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return OK
+    except OSError as error:  # a full disk, a folder without permission …: never a bug of ours alone
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"rote: {visible(f'{place}{error.strerror or error}')}", file=sys.stderr)
+        return USER_ERROR
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ renamed: a file that exists is whole. Long work is appended to `NAME.partial`, o
 that was killed goes on at the first unfinished chunk and ends in the same bytes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -91,13 +92,18 @@ class Run:
         """All records of an artifact.
 
         Raises:
-            StaleRunError: it does not exist; the message names the command that makes it.
+            StaleRunError: it does not exist, or it is not what this program wrote.
         """
         path = self.path(name)
         if not path.exists():
             raise StaleRunError(f"{path} does not exist: run the stage that makes it first (see `rote --help`)")
-        with path.open(encoding="utf-8") as file:
-            return [from_row(kind, json.loads(line)) for line in file]
+        try:
+            with path.open(encoding="utf-8") as file:
+                return [from_row(kind, json.loads(line)) for line in file]
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise StaleRunError(
+                f"{path}: damaged ({error}); delete it and run the stage that makes it again"
+            ) from error
 
     def make(
         self,
@@ -218,7 +224,11 @@ class Run:
             return fresh
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            if not isinstance(known, dict):
+                raise ValueError(f"an object was expected, found {str(known)[:80]!r}")
+            for row in known.get("artifacts", {}).values() if known.get("format") == FORMAT else ():
+                from_row(Entry, row)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise StaleRunError(f"{path}: cannot be read ({error}); delete it to start the run anew") from error
         if known.get("format") != FORMAT:
             self.echo(f"{path}: format {known.get('format')}, now {FORMAT}: everything is made again")
@@ -238,13 +248,22 @@ def encode(value: Json) -> bytes:
 
 
 def write_atomically(path: Path, content: bytes) -> Path:
-    """Writes the file under a temporary name, flushes it to the disk and renames it."""
+    """Writes the file under a temporary name, flushes it to the disk and renames it.
+
+    Raises:
+        StaleRunError: it cannot be written: no permission, no space …
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise StaleRunError(f"{path}: cannot be written: {error.strerror or error}") from error
     return path
 
 
