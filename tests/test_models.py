@@ -150,6 +150,9 @@ def test_missing_folders_and_configs_are_named(decoder, tmp_path):
         load_model(str(tmp_path))
     with pytest.raises(ModelError, match=r"no adapter_config\.json in the adapter folder"):
         load_model(decoder, adapter=decoder)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"it is a PEFT adapter, which is given with --adapter"):
+        check_folder(str(tmp_path), "model")
 
 
 def test_a_name_that_is_no_folder_and_not_to_be_had_is_named():

@@ -252,6 +252,33 @@ def test_a_check_says_what_could_be_seen_and_runs_no_model(
     assert not (tmp_path / runs.GENERATIONS.format(model="tuned")).exists()
 
 
+@pytest.mark.parametrize("command", ["check", "audit"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--fail-above", "nosuch=0.1"), "unknown metric 'nosuch'"),
+        (("--device", "nosuch"), "'nosuch' is not a device"),
+        (("--base", "pickled"), "no *.safetensors file in the model folder"),
+    ],
+)
+def test_what_can_be_known_before_is_told_before_the_data_are_read(
+    command: str,
+    words: tuple[str, ...],
+    message: str,
+    toy_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    (pickled / "config.json").write_bytes((toy_folder / "base" / "config.json").read_bytes())
+    given = [str(pickled) if word == "pickled" else word for word in words]
+    data = ["--members", str(toy_folder / "members.jsonl"), "--out", str(tmp_path / "run")]
+    assert main([command, "--model", str(toy_folder / "tuned"), *data, *given]) == 2
+    assert message in (said := capsys.readouterr().err)
+    assert "recognised as" not in said
+
+
 def _killed_at(event: int, call: Callable[[], int]) -> None:
     """Runs `call`, and kills this process without warning at its `event`-th write to the disk."""
     count = 0

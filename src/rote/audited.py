@@ -20,9 +20,9 @@ def audited_models(config: ModelConfig) -> dict[str, tuple[str, str]]:
 
     Raises:
         ConfigError: no model is given.
-        ModelError: the adapter names no base.
+        ModelError: the adapter names no base, or a folder lacks its config or weights.
     """
-    from rote.models import adapter_base, check_folder
+    from rote.models import adapter_base, check_folder, check_safetensors
 
     if not config.tuned and not config.adapter:
         raise ConfigError("no model: give the fine-tuned model with --model, or its adapter with --adapter")
@@ -33,8 +33,10 @@ def audited_models(config: ModelConfig) -> dict[str, tuple[str, str]]:
         models["base"] = (base, "")
     for source, adapter in models.values():
         check_folder(source, "model")
+        check_safetensors(source, "model")
         if adapter:
             check_folder(adapter, "adapter")
+            check_safetensors(adapter, "adapter")
     return models
 
 

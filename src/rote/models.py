@@ -125,7 +125,7 @@ def load_model(source: str, *, adapter: str = "", config: ModelConfig | None = N
     source = source or adapter_base(adapter)
     device = pick_device(config.device)
     check_folder(source, "model")
-    _check_safetensors(source, "model")
+    check_safetensors(source, "model")
     options = {"trust_remote_code": config.trust_remote_code}
     try:
         architecture = AutoConfig.from_pretrained(source, **options)
@@ -217,7 +217,9 @@ def check_folder(source: str, what: str) -> None:
         raise ModelError(f"{source}: no such {what} folder")
     expected = CONFIGS.get(what)
     if path.is_dir() and expected and not (path / expected).exists():
-        raise ModelError(f"{source}: no {expected} in the {what} folder (found {_names(path)})")
+        is_adapter = what == "model" and (path / CONFIGS["adapter"]).exists()
+        hint = "; it is a PEFT adapter, which is given with --adapter" if is_adapter else ""
+        raise ModelError(f"{source}: no {expected} in the {what} folder (found {_names(path)}){hint}")
 
 
 def _looks_local(source: str) -> bool:
@@ -225,7 +227,8 @@ def _looks_local(source: str) -> bool:
     return is_path or Path(source).exists()
 
 
-def _check_safetensors(source: str, what: str) -> None:
+def check_safetensors(source: str, what: str) -> None:
+    """Raises a ModelError where a local folder has no weights that can be read safely; see `check_folder`."""
     path = Path(source)
     if path.is_dir() and not any(path.glob("*.safetensors")):
         raise ModelError(
@@ -260,7 +263,7 @@ def _with_adapter(model: "PreTrainedModel", adapter: str) -> "PreTrainedModel":
     from safetensors import SafetensorError
 
     check_folder(adapter, "adapter")
-    _check_safetensors(adapter, "adapter")
+    check_safetensors(adapter, "adapter")
     _untie(model)
     try:
         with warnings.catch_warnings():

@@ -1,5 +1,6 @@
 """The whole audit, top to bottom, and the commands that are not one of its stages."""
 
+import shlex
 from pathlib import Path
 
 from rote import runs
@@ -15,9 +16,7 @@ SHOWN_REASONS = 3
 
 def audit(config: AuditConfig, run: Run) -> int:
     """Every stage, in order; returns the exit code of the gates."""
-    # What can be known to be wrong before any work is told before any work.
-    audited_models(config.model)
-    parse_gates(config)
+    _check_settings(config)
     prepare(config, run)
     generate(config, run)
     retrieve(config, run)
@@ -46,9 +45,11 @@ def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
     )
     final = out / "final"
     lora = config.finetuning.strategy == "lora"
-    models = f"--adapter {final}" if lora else f"--model {final} --base {config.model.base}"
-    control = f" --nonmembers {out / 'nonmembers.jsonl'}" if corpus.nonmembers else ""
-    echo(f"audit it with: rote audit {models} --members {out / 'members.jsonl'}{control} --out runs/{out.name}")
+    words = ["--adapter", final] if lora else ["--model", final, "--base", config.model.base]
+    words += ["--members", out / "members.jsonl"]
+    words += ["--nonmembers", out / "nonmembers.jsonl"] if corpus.nonmembers else []
+    words += ["--out", Path("runs") / out.name]
+    echo(f"audit it with: rote audit {shlex.join(map(str, words))}")
     return OK
 
 
@@ -59,9 +60,9 @@ def check(config: AuditConfig, run: Run) -> int:
     """
     from rote.scoring import power_sentence
 
+    models = _check_settings(config)
     prepare(config, run)
     examples = run.read(runs.EXAMPLES, Example)
-    models = audited_models(config.model)
     prompts, unmeasurable = cut(config, examples, models["tuned"])
     prompted = {prompt.example_id for prompt in prompts}
     for split in ("member", "non-member"):
@@ -77,3 +78,13 @@ def check(config: AuditConfig, run: Run) -> int:
     if "base" not in models:
         run.echo("no base model: nothing can be attributed to the fine-tuning (give one with --base)")
     return OK if prompts else NOT_MEASURED
+
+
+def _check_settings(config: AuditConfig) -> dict[str, tuple[str, str]]:
+    """The models; raises a RoteError for what can be known to be wrong before any work."""
+    from rote.models import pick_device
+
+    models = audited_models(config.model)
+    parse_gates(config)
+    pick_device(config.model.device)
+    return models
