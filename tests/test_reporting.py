@@ -18,7 +18,7 @@ from rote.records import Estimate, Generation, Json, Score, Span
 from rote.reporting import figures, marks, names, plots, populations
 from rote.reporting.contents import COLUMNS
 from rote.reporting.verdict import caveats, verdict
-from rote.runs import DROPPED, GENERATIONS, MATCHES, PROMPTS, UNMEASURABLE, Run
+from rote.runs import DROPPED, GENERATIONS, MATCHES, PROMPTS, SCORES, UNMEASURABLE, Run
 from rote.visible import visible
 
 
@@ -206,6 +206,10 @@ def test_thresholds_come_with_the_nearest_cases_on_either_side(made: Made) -> No
 def test_a_run_without_scores_names_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(StaleRunError, match=r"estimates\.jsonl does not exist"):
         reporting.report(Run(tmp_path / "empty"), AuditConfig())
+    made = make_run(tmp_path / "run")
+    made.run.path(SCORES).unlink()
+    with pytest.raises(StaleRunError, match=r"scores\.jsonl does not exist"):
+        reporting.report(made.run, made.config)
 
 
 def test_what_was_left_out_is_counted_by_reason(tmp_path: Path) -> None:

@@ -45,11 +45,12 @@ def read_artifacts(run: Run) -> Artifacts:
     """Reads everything that a report shows.
 
     Raises:
-        StaleRunError: the run has no estimates yet.
+        StaleRunError: the run has no scores or estimates (any more).
     """
+    estimates = run.read(runs.ESTIMATES, Estimate)
     token_scores = _all(run, runs.TOKEN_SCORES, TokenScores)
     scores: dict[str, dict[str, Score]] = defaultdict(dict)
-    for score in _optional(run, runs.SCORES, Score):
+    for score in run.read(runs.SCORES, Score):
         scores[score.subject_id][score.metric] = score
     return Artifacts(
         examples={example.id: example for example in _optional(run, runs.EXAMPLES, Example)},
@@ -59,7 +60,7 @@ def read_artifacts(run: Run) -> Artifacts:
         matches=_grouped(_optional(run, runs.MATCHES, Match)),
         scores=dict(scores),
         token_scores={f"{item.prompt_id}-{item.model}": item for item in token_scores},
-        estimates=run.read(runs.ESTIMATES, Estimate),
+        estimates=estimates,
         comparisons=_optional(run, runs.COMPARISONS, Comparison),
     )
 
