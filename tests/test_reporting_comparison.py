@@ -84,11 +84,14 @@ def test_groups_have_their_own_tables_and_notes(
 def test_runs_that_are_not_comparable_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(tmp_path / "a" / "run")
     make_run(tmp_path / "b" / "run", prefix_tokens=30, data_hash="e" * 64)
+    config = tmp_path / "b" / "run" / "config.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace("limit = 0", "limit = 9"), encoding="utf-8")
     comparison.compare([tmp_path / "a" / "run", tmp_path / "b" / "run"], tmp_path / "c.html")
     page = Page((tmp_path / "c.html").read_text(encoding="utf-8"))
     said = " ".join(page.text.split())
     assert re.search(r"Not comparable: the data \(data_hash\) differs \(.*a/run: dddddddd, .*b/run: eeeeeeee\)", said)
     assert re.search(r"Not comparable: generation\.prefix_tokens differs \(.*: 50, .*: 30\)", said)
+    assert re.search(r"Not comparable: corpus\.limit differs \(.*: 0, .*: 9\)", said)
     assert "max_new_tokens" not in said
     assert "Not comparable: generation.prefix_tokens" in " ".join(capsys.readouterr().out.split())
 

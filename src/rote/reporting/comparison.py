@@ -142,6 +142,7 @@ def _differences(runs: Sequence[_Read]) -> Iterator[str]:
 
 def _compared(runs: Sequence[_Read]) -> Iterator[tuple[str, list[Json]]]:
     yield "the data (data_hash)", [str(one.run.manifest().get("data_hash"))[:8] for one in runs]
+    yield "corpus.limit", [one.config.corpus.limit for one in runs]
     for section in ("generation", "alignment"):
         settings = [settings_of(getattr(one.config, section)) for one in runs]
         for key in settings[0]:
