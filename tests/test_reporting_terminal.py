@@ -1,6 +1,7 @@
 """The terminal view: readable at 80 columns without colour, found by the start of an id, safe with hostile text."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from report_data import MEMBERS, Made, make_run
 from rote.errors import RoteError, StaleRunError
 from rote.reporting import terminal
+from rote.reporting.artifacts import read_artifacts
 from rote.runs import Run
 from test_reporting import HOSTILE
 
@@ -76,7 +78,7 @@ def test_ids_of_generations_and_prompts_name_just_those(made: Made, capsys: pyte
 @pytest.mark.parametrize(
     ("id", "message"),
     [
-        ("m0", r"'m0' is the start of 24 examples' ids: m000e5f0, m001e5f0, .* …"),
+        ("m0", r"'m0' is the start of an id of 24 examples: m000e5f0, m001e5f0, .* …"),
         ("m000e5f1", r"no example, prompt or generation has the id 'm000e5f1' \(near: .*m000e5f0"),
         ("§", r"\(near: none is like it\)"),
     ],
@@ -84,6 +86,13 @@ def test_ids_of_generations_and_prompts_name_just_those(made: Made, capsys: pyte
 def test_ambiguous_and_unknown_ids_name_near_ones(made: Made, id: str, message: str) -> None:
     with pytest.raises(RoteError, match=message):
         terminal.show(made.run, id)
+
+
+def test_the_start_of_an_examples_own_id_comes_before_that_of_a_prompts(made: Made) -> None:
+    artifacts = read_artifacts(made.run)
+    prompts = {id: replace(prompt, id="m000" + id) for id, prompt in artifacts.prompts.items()}
+    artifacts = replace(artifacts, prompts={prompt.id: prompt for prompt in prompts.values()})
+    assert {item.example_id for item in terminal.generations_of("m000", artifacts)} == {"m000e5f0"}
 
 
 def test_a_folder_without_estimates_is_named(tmp_path: Path) -> None:

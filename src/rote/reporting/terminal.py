@@ -66,13 +66,15 @@ def generations_of(id: str, artifacts: Artifacts) -> list[Generation]:
     owners = {example_id: example_id for example_id in artifacts.examples}
     owners |= {prompt.id: prompt.example_id for prompt in artifacts.prompts.values()}
     owners |= {generation.id: generation.example_id for generation in artifacts.generations.values()}
-    found = [id] if id in owners else [name for name in owners if name.startswith(id)]
+    fitting = [name for name in owners if name.startswith(id)]
+    found = [id] if id in owners else [name for name in fitting if name in artifacts.examples] or fitting
     examples = sorted({owners[name] for name in found})
     if not examples:
         near = ", ".join(get_close_matches(id, owners, n=3, cutoff=0.4)) or "none is like it"
         raise RoteError(f"no example, prompt or generation has the id {id!r} (near: {near})")
     if len(examples) > 1:
-        raise RoteError(f"{id!r} is the start of {len(examples)} examples' ids: {', '.join(examples[:5])} …")
+        some = ", ".join(examples[:5]) + (" …" if len(examples) > 5 else "")
+        raise RoteError(f"{id!r} is the start of an id of {len(examples)} examples: {some}")
     own = [item for item in artifacts.generations.values() if item.example_id == examples[0]]
     named = [item for item in own if item.id.startswith(id) or item.prompt_id.startswith(id)]
     chosen = [item for item in named if item.id.startswith(id) and id not in (item.prompt_id, item.example_id)]
