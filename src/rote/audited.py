@@ -1,11 +1,10 @@
 """What is audited: which models, cut into prompts with which tokenizer."""
 
-import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rote.config import AuditConfig, GenerationConfig, ModelConfig
+from rote.config import AuditConfig, ModelConfig
 from rote.errors import ConfigError, ModelError
 from rote.records import Example, Prompt, Score
 
@@ -49,21 +48,13 @@ def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]
     trust = config.model.trust_remote_code
     encoder_decoder = is_encoder_decoder(tuned[0], trust_remote_code=trust)
     tokenizer = load_tokenizer(tokenizer_source(*tuned), trust_remote_code=trust)
-    settings = resolved(config.generation, is_encoder_decoder=encoder_decoder)
     drawn = [
         example
         for split in ("member", "non-member")
         for example in draw([e for e in examples if e.split == split], config.corpus.limit, seed=config.corpus.seed)
     ]
-    prompts, unmeasurable = cut_prompts(drawn, tokenizer, config=settings, is_encoder_decoder=encoder_decoder)
+    prompts, unmeasurable = cut_prompts(drawn, tokenizer, config=config.generation, is_encoder_decoder=encoder_decoder)
     return prompts, unmeasurable
-
-
-def resolved(config: GenerationConfig, *, is_encoder_decoder: bool) -> GenerationConfig:
-    """The settings with prompt = "auto" decided."""
-    if config.prompt != "auto":
-        return config
-    return dataclasses.replace(config, prompt="record" if is_encoder_decoder else "prefix")
 
 
 class ChatTokenizer:

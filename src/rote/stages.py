@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from rote import runs
-from rote.audited import ChatTokenizer, audited_models, cut, resolved
+from rote.audited import ChatTokenizer, audited_models, cut
 from rote.config import AuditConfig, settings_of, to_toml
 from rote.errors import ConfigError, DataError
 from rote.progress import track
@@ -69,6 +69,7 @@ def prepare(config: AuditConfig, run: Run) -> int:
 
 def generate(config: AuditConfig, run: Run) -> int:
     """Stage 3: cuts prompts, lets base and tuned model continue them, and scores the true continuations."""
+    from rote.generation import resolved
     from rote.models import is_encoder_decoder, tokenizer_digest, tokenizer_source
 
     models = audited_models(config.model)

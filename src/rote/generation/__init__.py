@@ -9,7 +9,7 @@ Nothing here knows of training texts other than a prompt's own, or of runs and f
 from rote.generation.controls import Shuffled, shuffled_generations, true_suffix_generations
 from rote.generation.decoding import TransformersModel
 from rote.generation.language_model import Draw, LanguageModel, decoding_label, generate
-from rote.generation.prompts import CutPrompts, cut_prompts
+from rote.generation.prompts import CutPrompts, cut_prompts, resolved
 
 __all__ = [
     "CutPrompts",
@@ -20,6 +20,7 @@ __all__ = [
     "cut_prompts",
     "decoding_label",
     "generate",
+    "resolved",
     "shuffled_generations",
     "true_suffix_generations",
 ]

@@ -1,6 +1,7 @@
 """Prompts from examples: the first tokens of the text, or the record's own prompt."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from rote.config import GenerationConfig
@@ -43,7 +44,7 @@ def cut_prompts(
         ModelError: prefix mode with a tokenizer that does not say where its tokens stand.
     """
     encoder = token_encoder(tokenizer, is_encoder_decoder=is_encoder_decoder)
-    by_prefix = config.prompt == "prefix" or (config.prompt == "auto" and not is_encoder_decoder)
+    by_prefix = resolved(config, is_encoder_decoder=is_encoder_decoder).prompt == "prefix"
     cut = CutPrompts([], [])
     for example in examples:
         end = _prefix_end(example.text, encoder, config.prefix_tokens) if by_prefix else len(example.prompt)
@@ -55,6 +56,13 @@ def cut_prompts(
         else:
             cut.unmeasurable.append(Score(example.id, METRIC, None, reason))
     return cut
+
+
+def resolved(config: GenerationConfig, *, is_encoder_decoder: bool) -> GenerationConfig:
+    """The settings with prompt = "auto" decided."""
+    if config.prompt != "auto":
+        return config
+    return replace(config, prompt="record" if is_encoder_decoder else "prefix")
 
 
 def _prefix_end(text: str, encoder: TokenEncoder, prefix_tokens: int) -> int:
