@@ -138,6 +138,40 @@ class Match:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """A place in an example's text."""
+
+    example_id: str
+    training: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExactRun:
+    """Characters of a generation that stand, word for word, somewhere in the training texts."""
+
+    generated: Span
+    chars: int
+    """Length with every run of white space counted as one."""
+    occurrences: int
+    """How often it stands in the training texts."""
+    examples: int
+    """In how many of them."""
+    sources: tuple[Source, ...]
+    """The first of these places, one in an example."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What of one generation stands word for word in the training texts, all of them looked at."""
+
+    generation_id: str
+    longest_chars: int
+    """Characters of the longest run of any length; 0 where there is none."""
+    runs: tuple[ExactRun, ...]
+    """All runs longer than the verbatim floor, in reading order."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Score:
     """One value of one metric for one generation (or prompt). `value` is None if and only if a reason is given."""
 

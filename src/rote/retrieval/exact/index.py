@@ -1,0 +1,378 @@
+"""The index: one folder on disk with one suffix array per shard, memory-mapped when it is opened."""
+
+import json
+import os
+import shutil
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rote.errors import DataError, StaleRunError
+from rote.records import ExactRun, Example, Source, Span, content_id
+from rote.retrieval.exact.normal import END, NormalTexts, normal_texts
+from rote.retrieval.exact.suffixes import (
+    PAD,
+    QUERY_END,
+    STEP,
+    aligned_starts,
+    interval,
+    match,
+    reach,
+    sample_keys,
+)
+
+FORMAT = "1"
+"""Raised whenever the same texts are indexed otherwise; indexes of another format are made again."""
+SHARD_BYTES = 2_000_000_000
+"""Normal text in one suffix array; its numbers have 32 bits."""
+SOURCES = 5
+"""Places that a run names; all are counted."""
+_BATCH_CHARS = 1 << 22
+_LISTING = "listing.json"
+
+_Bytes = NDArray[np.uint8]
+_Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shard:
+    """The arrays of one suffix array, as they lie on the disk (`NAME.npy`)."""
+
+    content: _Bytes
+    """The normal texts (see `NormalTexts`), then `PAD` bytes."""
+    inside: _Bytes
+    """`NormalTexts.inside`, one bit per byte."""
+    suffixes: NDArray[np.int32]
+    keys: NDArray[np.uint64]
+    more_keys: NDArray[np.uint64]
+    first: _Places
+    blanks: _Places
+    blank_chars: _Places
+
+    def span(self, text: int, start: int, end: int) -> Span:
+        """Which characters of the original of a text these bytes stand for."""
+        return Span(self._char(text, start), self._char(text, end))
+
+    def _char(self, text: int, place: int) -> int:
+        begin = int(self.first[text])
+        wide = slice(*np.searchsorted(self.blanks, [begin, place]))
+        return _characters(self.content[begin:place]) + int(self.blank_chars[wide].sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExactIndex:
+    """An opened index of examples; `example_ids` are sorted."""
+
+    example_ids: tuple[str, ...]
+    shards: tuple[Shard, ...]
+    first_example: tuple[int, ...]
+    """Position in `example_ids` of the first text of each shard."""
+
+    def matching_lengths(self, texts: Iterable[str]) -> list[_Places]:
+        """For every byte of each text the length in bytes of the longest string from there on that is indexed.
+
+        The bytes are those of the text in UTF-8 with every run of white space made one blank. The string lies in one
+        training text; it may begin and end inside a word (and inside a character). Empty text: empty array.
+        """
+        found = []
+        for text in texts:
+            query = _Query.of(text)
+            every = np.arange(query.size, dtype=np.int64)
+            longest = np.zeros(query.size, dtype=np.int64)
+            for shard in self.shards:
+                longest = np.maximum(longest, _match(query, every, shard).lengths)
+            found.append(longest)
+        return found
+
+    def longest_run(self, text: str) -> int:
+        """Characters of the longest run (see `runs`) of any length; 0 where there is none."""
+        return self._read(_Query.of(text), min_chars=1 << 62).longest
+
+    def runs(self, text: str, *, min_chars: int, prefer: Sequence[str] = ()) -> list[ExactRun]:
+        """All runs of the text of at least `min_chars` characters that stand in some training text.
+
+        A run begins and ends at a token (`rote.text.tokens`) that is no white space, in the text and in the source,
+        holds a letter or digit, and lies in no longer such run. Equal up to runs of white space, which count as one
+        character; case kept. In reading order; empty text: none.
+
+        Args:
+            text: a generation.
+            min_chars: at least 1.
+            prefer: ids of examples that are named as sources before all others, in this order.
+        """
+        query = _Query.of(text)
+        found = self._read(query, min_chars=min_chars)
+        return [self._run(query, start, end, prefer) for start, end in found.maximal(query, min_chars)]
+
+    def _read(self, query: "_Query", *, min_chars: int) -> "_Reach":
+        ends, longest = query.starts.copy(), 0
+        for shard in self.shards:
+            found = _match(query, query.starts, shard)
+            longest = reach(
+                query.content, query.starts, found.lengths, found.ranks, query.last_end, query.chars, query.letters,
+                shard.content, shard.suffixes, shard.inside, min_chars, longest, ends,
+            )  # fmt: skip
+        return _Reach(ends, longest)
+
+    def _run(self, query: "_Query", start: int, end: int, prefer: Sequence[str]) -> ExactRun:
+        found = [self._occurrences(query, start, end, number) for number in range(len(self.shards))]
+        holding = np.concatenate([one.examples for one in found])
+        places = np.concatenate([one.places for one in found])
+        named = [place for place in map(self._position, prefer) if place in holding]
+        named += [place for place in holding[: SOURCES + len(named)].tolist() if place not in named]
+        sources = [
+            Source(self.example_ids[example], self._span(example, int(places[holding == example][0]), end - start))
+            for example in named[:SOURCES]
+        ]
+        chars = int(query.chars[end] - query.chars[start])
+        occurrences = sum(one.count for one in found)
+        return ExactRun(query.span(start, end), chars, occurrences, len(holding), tuple(sources))
+
+    def _occurrences(self, query: "_Query", start: int, end: int, number: int) -> "_Occurrences":
+        shard, size = self.shards[number], end - start
+        low, high = interval(query.content, start, size, shard.content, shard.suffixes)
+        starts = np.sort(aligned_starts(shard.suffixes, low, high, size, shard.inside))
+        texts, at = np.unique(np.searchsorted(shard.first, starts, side="right") - 1, return_index=True)
+        return _Occurrences(len(starts), texts + self.first_example[number], starts[at])
+
+    def _position(self, example_id: str) -> int:
+        """Where an example stands in `example_ids`; -1 where it does not."""
+        place = bisect_left(self.example_ids, example_id)
+        return place if self.example_ids[place : place + 1] == (example_id,) else -1
+
+    def _span(self, example: int, place: int, size: int) -> Span:
+        number = bisect_right(self.first_example, example) - 1
+        return self.shards[number].span(example - self.first_example[number], place, place + size)
+
+
+def build_exact(examples: Iterable[Example], folder: Path, *, shard_bytes: int = SHARD_BYTES) -> None:
+    """Indexes the texts of the examples in a folder, which appears whole or not at all.
+
+    An index of the same texts that is there already is kept. About 5.7 bytes on disk per byte of text; while it is
+    built, 6 bytes of memory per byte of the largest shard.
+
+    Raises:
+        DataError: one text is longer than a shard may be.
+    """
+    ordered = sorted(examples, key=lambda example: example.id)
+    shards = list(_shards(ordered, shard_bytes))
+    digest = content_id(FORMAT, *(part for example in ordered for part in (example.id, example.text)))
+    listing = {
+        "digest": digest,
+        "example_ids": [example.id for example in ordered],
+        "shards": [len(shard) for shard in shards],
+    }
+    if _listing(folder) == listing:
+        return
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for number, shard in enumerate(shards):
+        _write_shard([example.text for example in shard], temporary / str(number))
+    (temporary / _LISTING).write_text(json.dumps(listing), encoding="utf-8")
+    _replace(folder, temporary)
+
+
+def open_exact(folder: Path) -> ExactIndex:
+    """Opens an index; its arrays stay on the disk and are read as they are needed.
+
+    Raises:
+        StaleRunError: there is no whole index in that folder.
+    """
+    listing = _listing(folder)
+    if listing is None:
+        raise StaleRunError(f"{folder}: no index there; `rote retrieve` makes it")
+    counts, ids = cast(list[int], listing["shards"]), cast(list[str], listing["example_ids"])
+    return ExactIndex(
+        example_ids=tuple(ids),
+        shards=tuple(_open_shard(folder / str(number)) for number in range(len(counts))),
+        first_example=tuple([0, *accumulate(counts)][: len(counts)]),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Query:
+    """A text that is looked up, in normal form."""
+
+    content: _Bytes
+    size: int
+    starts: _Places
+    """Where a run may begin."""
+    last_end: _Places
+    """For every byte, and the end: the last place up to there where a run may end."""
+    chars: _Places
+    """Characters before each byte, and before the end."""
+    letters: _Places
+    """Letters and digits before each byte, and before the end."""
+    original: _Places
+    """The place in the original text of each byte, and of the end."""
+
+    @classmethod
+    def of(cls, text: str) -> "_Query":
+        normal = normal_texts([text])
+        content, size = normal.content[:-1], len(normal.content) - 1
+        is_boundary = normal.inside == 0
+        is_text = content != 0x20
+        ends = np.flatnonzero(is_boundary[1:] & is_text) + 1
+        last_end = np.zeros(size + 1, dtype=np.int64)
+        last_end[ends] = ends
+        first_bytes = _is_first_byte(content)
+        is_letter = np.zeros(size, dtype=bool)
+        is_letter[first_bytes] = [one.isalnum() for one in content.tobytes().decode("utf-8", "surrogatepass")]
+        chars = _before(first_bytes)
+        return cls(
+            content=np.concatenate([content, np.full(PAD, QUERY_END, dtype=np.uint8)]),
+            size=size,
+            starts=np.flatnonzero(is_boundary[:-1] & is_text),
+            last_end=np.maximum.accumulate(last_end),
+            chars=chars,
+            letters=_before(is_letter),
+            original=chars + _before(np.bincount(normal.blanks, normal.blank_chars, size)),
+        )
+
+    def span(self, start: int, end: int) -> Span:
+        """Which characters of the original these bytes stand for."""
+        return Span(int(self.original[start]), int(self.original[end]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Occurrences:
+    """How often a string stands in a shard, which examples hold it, and where it begins first in each."""
+
+    count: int
+    examples: _Places
+    places: _Places
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Matches:
+    lengths: _Places
+    ranks: _Places
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reach:
+    """Where the longest run from each start ends, as far as it matters, and the characters of the longest of all."""
+
+    ends: _Places
+    longest: int
+
+    def maximal(self, query: _Query, min_chars: int) -> Iterator[tuple[int, int]]:
+        """Start and end of the runs that lie in no longer one."""
+        furthest = 0
+        for start, end in zip(query.starts.tolist(), self.ends.tolist(), strict=True):
+            if end > furthest:
+                furthest = end
+                is_long = query.chars[end] - query.chars[start] >= min_chars
+                if is_long and query.letters[end] > query.letters[start]:
+                    yield start, end
+
+
+def _match(query: _Query, places: _Places, shard: Shard) -> _Matches:
+    found = _Matches(np.empty(len(places), dtype=np.int64), np.empty(len(places), dtype=np.int64))
+    match(
+        query.content, places, shard.content, shard.suffixes, shard.keys, shard.more_keys, found.lengths, found.ranks
+    )  # fmt: skip
+    return found
+
+
+def _is_first_byte(content: _Bytes) -> NDArray[np.bool_]:
+    """Whether a byte begins a character of UTF-8."""
+    is_first: NDArray[np.bool_] = (content & 0xC0) != 0x80
+    return is_first
+
+
+def _characters(content: _Bytes) -> int:
+    return int(np.count_nonzero(_is_first_byte(content)))
+
+
+def _before(counts: NDArray[np.generic]) -> _Places:
+    """Sum of all counts before each place, and before the end."""
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts.astype(np.int64))])
+
+
+def _shards(ordered: Sequence[Example], shard_bytes: int) -> Iterator[list[Example]]:
+    """The examples, in groups of at most that many bytes of text."""
+    group: list[Example] = []
+    held = 0
+    for example in ordered:
+        size = len(example.text.encode("utf-8", "surrogatepass")) + 1
+        if size > shard_bytes:
+            raise DataError(f"record {example.id} has {size:,} bytes of text; {shard_bytes:,} can be indexed")
+        if held + size > shard_bytes:
+            yield group
+            group, held = [], 0
+        group.append(example)
+        held += size
+    if group:
+        yield group
+
+
+def _write_shard(texts: Sequence[str], folder: Path) -> None:
+    from pydivsufsort import divsufsort
+
+    folder.mkdir()
+    normal = _joined([normal_texts(batch) for batch in _batches(texts)])
+    content = np.concatenate([normal.content, np.full(PAD, END, dtype=np.uint8)])
+    np.save(folder / "inside.npy", np.packbits(normal.inside))
+    for name in ("first", "blanks", "blank_chars"):
+        np.save(folder / f"{name}.npy", getattr(normal, name))
+    del normal
+    np.save(folder / "content.npy", content)
+    suffixes = divsufsort(content[:-PAD])
+    np.save(folder / "suffixes.npy", suffixes)
+    keys, more_keys = (np.empty(-(-len(suffixes) // STEP), dtype=np.uint64) for _ in range(2))
+    sample_keys(content, suffixes, keys, more_keys)
+    np.save(folder / "keys.npy", keys)
+    np.save(folder / "more_keys.npy", more_keys)
+
+
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    start = held = 0
+    for place, text in enumerate(texts):
+        held += len(text)
+        if held >= _BATCH_CHARS:
+            yield texts[start : place + 1]
+            start, held = place + 1, 0
+    if start < len(texts):
+        yield texts[start:]
+
+
+def _joined(parts: Sequence[NormalTexts]) -> NormalTexts:
+    offsets = [0, *accumulate(int(part.first[-1]) for part in parts)]
+    shifted = list(zip(parts, offsets, strict=False))
+    return NormalTexts(
+        content=np.concatenate([part.content for part in parts]),
+        inside=np.concatenate([part.inside for part in parts]),
+        first=np.concatenate([part.first[:-1] + offset for part, offset in shifted] + [np.array(offsets[-1:])]),
+        blanks=np.concatenate([part.blanks + offset for part, offset in shifted]),
+        blank_chars=np.concatenate([part.blank_chars for part in parts]),
+    )
+
+
+def _open_shard(folder: Path) -> Shard:
+    return Shard(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in Shard.__slots__})
+
+
+def _replace(folder: Path, new: Path) -> None:
+    """Puts the new folder in the old one's place; the old one is never there in part."""
+    old = new.with_suffix(".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _listing(folder: Path) -> dict[str, object] | None:
+    try:
+        listing = json.loads((folder / _LISTING).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return listing if isinstance(listing, dict) else None
