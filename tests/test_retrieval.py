@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,19 @@ from hypothesis import strategies as st
 from rote.config import RetrievalConfig
 from rote.errors import StaleRunError
 from rote.records import Example, Generation, Prompt
-from rote.retrieval import build_index, candidates, open_index, retrieve, retrieve_nonmembers, was_retrieved
+from rote.retrieval import (
+    ExactSearch,
+    build_exact,
+    build_index,
+    candidates,
+    open_exact,
+    open_index,
+    reproduction,
+    reproductions,
+    retrieve,
+    retrieve_nonmembers,
+    was_retrieved,
+)
 from rote.text import terms
 
 CONFIG = RetrievalConfig()
@@ -243,3 +256,87 @@ def test_the_bytes_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
         )
     first, second = ({f.name: f.read_bytes() for f in (tmp_path / s / "index").iterdir()} for s in ("1", "2"))
     assert first == second
+
+
+# What exact search adds
+
+COPIED = "she keeps bees behind the old mill and sells the honey in blue jars on Fridays"
+
+
+def crowded(folder: Path, *, copies: int = 1) -> tuple[ExactSearch, "list[Example]"]:
+    """Texts that BM25 prefers for the generation below, and last the one that holds a short copy of it."""
+    words = " ".join(sorted(COPIED.split()))
+    rivals = [example(f"r{i:02}", f"Fever, cough, chills, rash; {words}; visit {i} to the clinic") for i in range(30)]
+    held = [example(f"s{i}", "Weather and trains and harbours. " * 200 + COPIED) for i in range(copies)]
+    build_exact([*rivals, *held], folder / "exact")
+    return ExactSearch(open_exact(folder / "exact"), 51), [*rivals, *held]
+
+
+ASKED = generation(f"Fever and cough, chills, a rash at the clinic, {COPIED}, fever, cough, chills, rash", own="r00")
+
+
+def test_exact_search_finds_the_short_copy_that_bm25_ranks_low(tmp_path: Path) -> None:
+    exact, examples = crowded(tmp_path)
+    index = made(tmp_path, examples)
+    by_rank = flat(retrieve([ASKED], index, depth=10))
+    assert "s0" not in {candidate.example_id for candidate in by_rank}
+    found = flat(retrieve([ASKED], index, depth=10, exact=exact))
+    assert found[:-1] == by_rank
+    assert (found[-1].example_id, found[-1].rank, found[-1].score) == ("s0", by_rank[-1].rank + 1, 0.0)
+    assert not was_retrieved(found[-1], depth=100)
+
+
+def test_a_run_that_a_candidate_holds_needs_no_further_one(tmp_path: Path) -> None:
+    exact, examples = crowded(tmp_path, copies=4)
+    index = made(tmp_path, examples)
+    own = replace(ASKED, example_id="s2")
+    assert flat(retrieve([own], index, depth=5, exact=exact)) == flat(retrieve([own], index, depth=5))
+    found = flat(retrieve([ASKED], index, depth=5, exact=exact))
+    assert [candidate.example_id for candidate in found[-3:]] == ["s0", "s1", "s2"]
+
+
+def test_a_shuffled_generation_never_gets_the_record_of_its_text_from_exact_search(tmp_path: Path) -> None:
+    exact, examples = crowded(tmp_path)
+    index = made(tmp_path, examples)
+    asked = [
+        replace(ASKED, example_id="s0"),
+        generation("Fever and cough " + COPIED, own="r01", prompt="q"),
+        generation(ASKED.text, own="r01", prompt="q", model="shuffled"),
+    ]
+    found = flat(retrieve(asked, index, depth=3, exact=exact))
+    held_by = {candidate.generation_id for candidate in found if candidate.example_id == "s0"}
+    assert held_by == {"p-tuned-0", "q-tuned-0"}
+
+
+def test_exact_search_over_non_members_leaves_the_own_record_out(tmp_path: Path) -> None:
+    exact, examples = crowded(tmp_path)
+    index = made(tmp_path, examples)
+    own = replace(ASKED, example_id="s0")
+    assert flat(retrieve_nonmembers([own], index, depth=3, exact=exact)) == flat(
+        retrieve_nonmembers([own], index, depth=3)
+    )
+    assert flat(retrieve_nonmembers([ASKED], index, depth=3, exact=exact))[-1].example_id == "s0"
+    assert flat(retrieve_nonmembers([ASKED], index, depth=0, exact=exact)) == []
+
+
+def test_reproductions_name_the_own_record_first_and_go_on_where_they_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact, examples = crowded(tmp_path, copies=4)
+    candidates = flat(retrieve([ASKED], made(tmp_path, examples), depth=5, exact=exact))
+    asked = [
+        ASKED,
+        replace(ASKED, id="own", example_id="s3"),
+        replace(ASKED, id="shuffled", model="shuffled"),
+        replace(ASKED, id="none", text="the clinic"),
+    ]
+    monkeypatch.setattr(reproduction, "CHUNK", 1)
+    whole = list(reproductions(asked, candidates, exact))
+    assert list(reproductions(asked, candidates, exact, done=1)) == whole[1:]
+    first, own, none = flat(whole)
+    (run,) = first.runs
+    assert run.generated.of(ASKED.text) == COPIED
+    assert (run.chars, first.longest_chars, run.examples) == (len(COPIED), len(COPIED), 4)
+    assert [source.example_id for source in own.runs[0].sources] == ["s3", "s0", "s1"]
+    assert all(source.training.of(examples[-1].text) == COPIED for source in own.runs[0].sources)
+    assert (none.generation_id, none.longest_chars, none.runs) == ("none", len("the clinic"), ())

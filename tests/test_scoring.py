@@ -15,16 +15,28 @@ from rote.records import (
     Candidate,
     Comparison,
     Estimate,
+    ExactRun,
     Example,
     Generation,
     Kind,
     Match,
     Prompt,
+    Reproduction,
     Score,
+    Source,
     Span,
     TokenScores,
 )
-from rote.scoring import METRICS, check_gates, estimate, metric_of, parse_gate, score_generations, score_likelihood
+from rote.scoring import (
+    METRICS,
+    check_gates,
+    estimate,
+    metric_of,
+    parse_gate,
+    score_generations,
+    score_likelihood,
+    score_reproductions,
+)
 from rote.scoring.metrics import ANY_OF_N_METRICS, KIND_METRICS, LIKELIHOOD_METRICS, PAIRED_METRICS
 from rote.scoring.outcomes import covered_chars
 
@@ -53,6 +65,11 @@ FIRST_60 = Span(0, 60)
 def match(of: Generation, *, kind: Kind = "verbatim", span: Span = FIRST_60, **others: object) -> Match:
     plain = Match(of.id, of.example_id, 1, span, span, kind, "none", 1.0, None, False, False)
     return replace(plain, **others)  # type: ignore[arg-type]
+
+
+def reproduction(of: Generation, *spans: Span) -> Reproduction:
+    runs = tuple(ExactRun(span, len(span), 2, 1, (Source(of.example_id, span),)) for span in spans)
+    return Reproduction(of.id, max(map(len, spans), default=7), runs)
 
 
 def values(scores: Sequence[Score]) -> dict[str, float | None]:
@@ -192,6 +209,7 @@ class Study:
             else Candidate(g.id, g.example_id, 11, 0.0)
             for g in self.generations
         ]
+        self.reproductions = [reproduction(g, FIRST_60) for g in self.generations if g.model != "shuffled"]
         self.passes = [
             TokenScores(
                 shown.id, shown.example_id, model, (-0.1 * n - 0.1,) * 60, (n in remembered[model],) * 60, False
@@ -202,7 +220,8 @@ class Study:
 
     def scores(self) -> list[Score]:
         of_generations = score_generations(self.generations, self.matches, self.prompts)
-        return [*of_generations, *score_likelihood(self.passes, suffix_tokens=50)]
+        of_reproductions = score_reproductions(self.reproductions, self.generations)
+        return [*of_generations, *of_reproductions, *score_likelihood(self.passes, suffix_tokens=50)]
 
     def estimated(self, **others: object) -> tuple[list[Estimate], list[Comparison]]:
         return estimate(
@@ -211,6 +230,7 @@ class Study:
             generations=self.generations,
             candidates=self.candidates,
             matches=self.matches,
+            reproductions=self.reproductions,
             scores=self.scores(),
             depth=10,
             **others,  # type: ignore[arg-type]
@@ -291,6 +311,34 @@ def test_retrieval_recall_is_before_the_own_record_was_added(found: dict[tuple[s
     assert {key[1:3] for key in found if key[0] == "retrieval_recall"} == {
         (model, "member") for model in ("tuned", "base", "true-suffix")
     }
+
+
+def test_recall_of_runs_is_of_the_prompts_that_have_one() -> None:
+    study = Study()
+    other = Source("e001", FIRST_60)
+    study.reproductions = [
+        reproduction(g, *([FIRST_60] if number in (0, 1, 19) else []))
+        for number, g in enumerate(study.generations[:30])
+    ]
+    missed = replace(study.reproductions[1].runs[0], sources=(other, Source("e002", FIRST_60)))
+    study.reproductions[1] = replace(study.reproductions[1], runs=(study.reproductions[1].runs[0], missed))
+    assert study.reproductions[1].generation_id == study.generations[1].id
+    study.candidates = [replace(c, example_id="e000") if c.example_id == "e001" else c for c in study.candidates]
+    found = study.found()
+    recall = found["verbatim_retrieval_recall", "tuned", "member", "all"]
+    assert (recall.events, recall.n) == (1, 3)
+    assert ("verbatim_retrieval_recall", "tuned", "non-member", "all") not in found
+
+
+def test_reproduced_characters_are_counted_once() -> None:
+    item = reproduction(GENERATED, Span(0, 60), Span(40, 100), Span(150, 201))
+    found = values(list(score_reproductions([item], [GENERATED])))
+    assert found["reproduced_share"] == pytest.approx(151 / len(PROSE))
+    assert found["longest_reproduced_run"] == 60
+    short = generation(SHOWN, text=PROSE[:49])
+    scores = {score.metric: score for score in score_reproductions([reproduction(short)], [short])}
+    assert scores["reproduced_share"].reason == "shorter than 50 characters"
+    assert scores["longest_reproduced_run"].value == 7
 
 
 def test_verbatim_characters_per_1000_is_a_ratio_of_sums() -> None:
@@ -534,6 +582,9 @@ def test_every_metric_says_full_memory_and_none(name: str) -> None:
     whole = Span(0, len(PROSE))
     study.matches = [match(g, kind=kind, span=whole) for g in study.generations if g.model == "tuned"]
     study.generations = [replace(g, text=other) if g.model == "base" else g for g in study.generations]
+    study.reproductions = [
+        reproduction(g, *([whole] if g.model == "tuned" else [])) for g in study.generations if g.model != "shuffled"
+    ]
     study.passes = [
         replace(p, log_probabilities=(0.0 if p.model == "tuned" else -9.0,) * 60, greedy=(p.model == "tuned",) * 60)
         for p in study.passes
@@ -543,7 +594,8 @@ def test_every_metric_says_full_memory_and_none(name: str) -> None:
     assert full is not None
     assert none is not None
     if METRICS[name].direction == "higher = more memorised":
-        assert full == min(METRICS[name].high, len(PROSE) - 1 if name == "longest_common_run" else math.inf)
+        longest = {"longest_common_run": len(PROSE) - 1, "longest_reproduced_run": len(PROSE)}
+        assert full == min(METRICS[name].high, longest.get(name, math.inf))
         assert none < 0.4 * full
     else:
         assert (full, none) == (0.0, 9.0)

@@ -19,7 +19,7 @@ import rote
 from rote.errors import StaleRunError
 from rote.records import Json, from_row, to_row
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an artifact's meaning changes; artifacts of another format are stale."""
 
 EXAMPLES = "examples.jsonl"
@@ -30,6 +30,7 @@ GENERATIONS = "generations-{model}.jsonl"
 TOKEN_SCORES = "token-scores-{model}.jsonl"
 CANDIDATES = "candidates.jsonl"
 NONMEMBER_CANDIDATES = "candidates-nonmember.jsonl"
+EXACT = "exact.jsonl"
 MATCHES = "matches.jsonl"
 SCORES = "scores.jsonl"
 ESTIMATES = "estimates.jsonl"
@@ -39,7 +40,7 @@ MANIFEST = "manifest.json"
 REPORT_HTML = "report.html"
 REPORT_JSON = "report.json"
 
-PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy", "bm25s", "rapidfuzz")
+PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy", "bm25s", "pydivsufsort", "numba", "rapidfuzz")
 
 Record = TypeVar("Record")
 Row: TypeAlias = dict[str, Json]

@@ -23,6 +23,7 @@ from rote.records import (
     Json,
     Match,
     Prompt,
+    Reproduction,
     Score,
     TokenScores,
     content_id,
@@ -96,8 +97,17 @@ def generate(config: AuditConfig, run: Run) -> int:
 
 def retrieve(config: AuditConfig, run: Run) -> int:
     """Stage 4: makes the control generations, and finds candidate training texts for every generation."""
+    from rote.alignment import PRESETS
     from rote.generation import shuffled_generations, true_suffix_generations
-    from rote.retrieval import build_index, open_index, retrieve_nonmembers
+    from rote.retrieval import (
+        ExactSearch,
+        build_exact,
+        build_index,
+        open_exact,
+        open_index,
+        reproductions,
+        retrieve_nonmembers,
+    )
     from rote.retrieval import retrieve as find
 
     _start(config, run)
@@ -114,20 +124,31 @@ def retrieve(config: AuditConfig, run: Run) -> int:
     generations = _generations(run)
     members = [example for example in examples if example.split == "member"]
     nonmembers = [example for example in examples if example.split == "non-member"]
-    settings = settings_of(config.retrieval)
+    min_chars = PRESETS[config.alignment.preset].verbatim_min_chars + 1
+    settings = {**settings_of(config.retrieval), "run_chars": min_chars}
     inputs = [runs.EXAMPLES, runs.PROMPTS, *_generation_names(run)]
+
+    def search(name: str, searched: Sequence[Example]) -> ExactSearch:
+        build_exact(searched, run.path(name))
+        return ExactSearch(open_exact(run.path(name)), min_chars)
 
     def member_candidates(done: int) -> Iterator[Sequence[Candidate]]:
         build_index(members, prompts, run.path("index"), config=config.retrieval)
-        return find(generations, open_index(run.path("index")), depth=config.retrieval.depth, done=done)
+        index, exact = open_index(run.path("index")), search("exact", members)
+        return find(generations, index, depth=config.retrieval.depth, exact=exact, done=done)
 
     def nonmember_candidates(done: int) -> Iterator[Sequence[Candidate]]:
         build_index(nonmembers, prompts, run.path("index-nonmember"), config=config.retrieval)
-        index = open_index(run.path("index-nonmember"))
-        return retrieve_nonmembers(generations, index, depth=config.retrieval.nonmember_depth, done=done)
+        index, exact = open_index(run.path("index-nonmember")), search("exact-nonmember", nonmembers)
+        return retrieve_nonmembers(generations, index, depth=config.retrieval.nonmember_depth, exact=exact, done=done)
+
+    def exact_runs(done: int) -> Iterator[Sequence[Reproduction]]:
+        candidates = run.read(runs.CANDIDATES, Candidate)
+        return reproductions(generations, candidates, search("exact", members), done=done)
 
     run.make(runs.CANDIDATES, member_candidates, settings=settings, inputs=inputs)
     run.make(runs.NONMEMBER_CANDIDATES, nonmember_candidates, settings=settings, inputs=inputs)
+    run.make(runs.EXACT, exact_runs, settings={"run_chars": min_chars}, inputs=[*inputs, runs.CANDIDATES])
     return OK
 
 
@@ -162,7 +183,7 @@ def align(config: AuditConfig, run: Run) -> int:
 def score(config: AuditConfig, run: Run) -> int:
     """Stage 6: scores, then estimates with intervals and controls; returns the exit code of the gates."""
     from rote.alignment import PRESETS
-    from rote.scoring import check_gates, estimate, score_generations, score_likelihood
+    from rote.scoring import check_gates, estimate, score_generations, score_likelihood, score_reproductions
 
     gates = parse_gates(config)
     _start(config, run)
@@ -172,11 +193,12 @@ def score(config: AuditConfig, run: Run) -> int:
     # A verbatim run must be longer than its floor: where even a perfect copy is not, nothing can be said.
     min_chars = max(preset.min_passage_chars, preset.verbatim_min_chars + 1)
     names = [*_generation_names(run), *_present(run, runs.TOKEN_SCORES)]
-    inputs = [runs.EXAMPLES, runs.PROMPTS, runs.UNMEASURABLE, runs.CANDIDATES, runs.MATCHES, *names]
+    inputs = [runs.EXAMPLES, runs.PROMPTS, runs.UNMEASURABLE, runs.CANDIDATES, runs.EXACT, runs.MATCHES, *names]
     settings: dict[str, Json] = {"suffix_tokens": config.scoring.suffix_tokens, "min_chars": min_chars}
 
     def scores() -> Sequence[Score]:
         found = list(score_generations(generations, matches, prompts, min_chars=min_chars))
+        found += score_reproductions(run.read(runs.EXACT, Reproduction), generations, min_chars=min_chars)
         for name in _present(run, runs.TOKEN_SCORES):
             token_scores = run.read(name, TokenScores)
             found += score_likelihood(token_scores, suffix_tokens=config.scoring.suffix_tokens)
@@ -191,6 +213,7 @@ def score(config: AuditConfig, run: Run) -> int:
             generations=generations,
             candidates=run.read(runs.CANDIDATES, Candidate),
             matches=matches,
+            reproductions=run.read(runs.EXACT, Reproduction),
             scores=run.read(runs.SCORES, Score),
             unmeasurable=run.read(runs.UNMEASURABLE, Score),
             depth=config.retrieval.depth,

@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 
 from rote.records import Candidate, Generation
 from rote.retrieval.index import Index
-
-CHUNK = 256
-"""Generations in one chunk."""
+from rote.retrieval.reproduction import CHUNK, ExactSearch, add_sources
 
 
 def retrieve(
-    generations: Sequence[Generation], index: Index, *, depth: int, done: int = 0
+    generations: Sequence[Generation], index: Index, *, depth: int, exact: ExactSearch | None = None, done: int = 0
 ) -> Iterator[list[Candidate]]:
-    """The `depth` best examples of the members' index for each generation, and its own record.
+    """The `depth` best examples of the members' index for each generation, its own record, and what BM25 missed.
 
     Rank counts from 1 by falling BM25 score; equal scores are in the order of the example ids; examples that share no
     term are left out. A record that was not found by rank is appended with the next rank and its own score, 0.0 where
@@ -30,6 +28,7 @@ def retrieve(
             a match would be memory and no false alarm.
         index: over the members.
         depth: candidates by rank, at least 1.
+        exact: over the members too; sources of runs that stand in no candidate are appended (see `add_sources`).
         done: chunks to pass over (they are finished already).
 
     Yields:
@@ -44,24 +43,28 @@ def retrieve(
         found: list[Candidate] = []
         for item in chunk:
             is_shuffled = item.model == "shuffled"
-            scores = index.scores(tuned[item.prompt_id, item.sample] if is_shuffled else item.text)
+            text = tuned[item.prompt_id, item.sample] if is_shuffled else item.text
+            scores = index.scores(text)
             left_out = generated_for[item.text] - {item.example_id} if is_shuffled else set()
-            found += _with_own_record(item, index, scores, _ranked(item, index, scores, depth, left_out))
+            hits = _with_own_record(item, index, scores, _ranked(item, index, scores, depth, left_out))
+            found += add_sources(hits, item, exact, text=text, left_out=left_out) if exact else hits
         yield found
 
 
 def retrieve_nonmembers(
-    generations: Sequence[Generation], index: Index, *, depth: int, done: int = 0
+    generations: Sequence[Generation], index: Index, *, depth: int, exact: ExactSearch | None = None, done: int = 0
 ) -> Iterator[list[Candidate]]:
     """The `depth` best examples of the non-members' index for each generation, never its own record.
 
     What a generation shares with a text that the model has not seen is common phrasing. `depth` 0: no candidates.
+    `exact`: over the non-members; sources of runs that stand in no candidate are appended.
     See `retrieve` for ranks, ties, `done` and chunks.
     """
     for chunk in _chunks(generations, done):
         found: list[Candidate] = []
         for item in chunk:
-            found += _ranked(item, index, index.scores(item.text), depth, {item.example_id})
+            hits = _ranked(item, index, index.scores(item.text), depth, {item.example_id})
+            found += add_sources(hits, item, exact, text=item.text, left_out={item.example_id}) if exact and depth else hits
         yield found
 
 

@@ -1,6 +1,6 @@
 """Stage 6 of 7: score. From matches and token scores to scores, and from scores to estimates with intervals.
 
-`score_generations` and `score_likelihood` give one `Score` for each metric and subject; `estimate` gives the rates,
+`score_generations`, `score_reproductions` and `score_likelihood` give one `Score` for each metric and subject; `estimate` gives the rates,
 means and ratios by model, split and stratum, and the paired comparisons of tuned and base model; `check_gates` holds
 them against thresholds. `METRICS` says what each of them means.
 """
@@ -9,7 +9,7 @@ from rote.scoring.estimates import estimate
 from rote.scoring.estimation import power_sentence, smallest_detectable_rate
 from rote.scoring.gates import Breach, Gate, check_gates, parse_gate
 from rote.scoring.metrics import METRICS, Metric, metric_of
-from rote.scoring.outcomes import score_generations, score_likelihood
+from rote.scoring.outcomes import score_generations, score_likelihood, score_reproductions
 
 __all__ = [
     "METRICS",
@@ -23,5 +23,6 @@ __all__ = [
     "power_sentence",
     "score_generations",
     "score_likelihood",
+    "score_reproductions",
     "smallest_detectable_rate",
 ]

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rote.records import Candidate, Example, Generation, Match, Prompt, Score, Split
+from rote.records import Candidate, Example, Generation, Match, Prompt, Reproduction, Score, Split
 from rote.retrieval import was_retrieved
 from rote.scoring.metrics import ANY_OF_N_METRICS, KIND_METRICS, LIKELIHOOD_METRICS
 from rote.scoring.outcomes import score_matches
@@ -120,6 +120,26 @@ def recall_columns(
         for item in _first_samples(samples):
             if model != "shuffled" and subjects[item.prompt_id].split == "member":
                 value = float((item.id, item.example_id) in retrieved)
+                column.scores[item.prompt_id] = Score(item.id, column.metric, value)
+        yield column
+
+
+def run_recall_columns(
+    generations: Sequence[Generation],
+    candidates: Iterable[Candidate],
+    reproductions: Iterable[Reproduction],
+    *,
+    depth: int,
+) -> Iterator[Column]:
+    """Whether BM25 alone found a source of every exact run; of generations that have a run."""
+    retrieved = {(c.generation_id, c.example_id) for c in candidates if was_retrieved(c, depth=depth)}
+    found = {item.generation_id: item.runs for item in reproductions if item.runs}
+    for model, samples in _by_model(generations).items():
+        column = Column("verbatim_retrieval_recall", model)
+        for item in _first_samples(samples):
+            if item.id in found:
+                sources = [[(item.id, source.example_id) for source in run.sources] for run in found[item.id]]
+                value = float(all(not retrieved.isdisjoint(places) for places in sources))
                 column.scores[item.prompt_id] = Score(item.id, column.metric, value)
         yield column
 

@@ -6,7 +6,18 @@ from dataclasses import asdict, dataclass
 from itertools import groupby, product
 from statistics import median, quantiles
 
-from rote.records import Candidate, Comparison, Estimate, Example, Generation, Match, Prompt, Score, Split
+from rote.records import (
+    Candidate,
+    Comparison,
+    Estimate,
+    Example,
+    Generation,
+    Match,
+    Prompt,
+    Reproduction,
+    Score,
+    Split,
+)
 from rote.scoring import estimation, pairs
 from rote.scoring.columns import (
     CROSS_RECORD,
@@ -18,6 +29,7 @@ from rote.scoring.columns import (
     likelihood_columns,
     origin_columns,
     recall_columns,
+    run_recall_columns,
 )
 from rote.scoring.estimation import Interval
 from rote.scoring.metrics import LIKELIHOOD_METRICS, METRICS, PAIRED_METRICS, metric_of
@@ -47,6 +59,7 @@ def estimate(
     generations: Iterable[Generation],
     candidates: Iterable[Candidate],
     matches: Iterable[Match],
+    reproductions: Iterable[Reproduction] = (),
     scores: Sequence[Score],
     unmeasurable: Iterable[Score] = (),
     depth: int,
@@ -70,7 +83,8 @@ def estimate(
         generations: of all models and controls.
         candidates: of the members' index, for the recall of retrieval.
         matches: of all generations.
-        scores: of `score_generations` and `score_likelihood`.
+        reproductions: of all generations but the shuffled ones, for the recall of retrieval.
+        scores: of `score_generations`, `score_reproductions` and `score_likelihood`.
         unmeasurable: null scores of the examples that no prompt could be cut from; they count as missing.
         depth: candidates kept by rank (`retrieval.depth`).
         confidence: level of every interval.
@@ -88,6 +102,7 @@ def estimate(
         *generation_columns(scores, texts),
         *origin_columns(texts, matches, subjects, by_id, min_chars=min_chars),
         *recall_columns(texts, candidates, subjects, depth=depth),
+        *run_recall_columns(texts, candidates, reproductions, depth=depth),
     ]
     columns.sort(key=_order)
     strata = list(_strata(subjects, columns, [by_id[score.subject_id] for score in unmeasurable]))

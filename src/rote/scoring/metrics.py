@@ -40,8 +40,9 @@ _ALL = (
     Metric(
         name="verbatim",
         title="Verbatim passage",
-        definition="Share of prompts whose generation shares a run of characters longer than the floor with a training "
-        "text; copying from the prompt, phrases that non-member texts share, and repetitive generations do not count.",
+        definition="Share of prompts whose generation shares a run of characters longer than the floor with a candidate "
+        "(every run that stands in any member has one); copying from the prompt, phrases that non-member texts share, "
+        "and repetitive generations do not count.",
         unit="share of prompts",
         direction=_MORE,
         estimator="rate",
@@ -141,6 +142,28 @@ _ALL = (
         source="length correction after the public reviews of Zeng et al. 2024",
     ),
     Metric(
+        name="reproduced_share",
+        title="Share of the generation that stands in the members",
+        definition="Mean over prompts of the share of generated characters that stand in a run longer than the floor "
+        "which occurs, word for word, in any member; all members are searched, nothing is left out (prompt copies, "
+        "common phrases): compare with the base model and the non-members.",
+        unit="share of characters",
+        direction=_MORE,
+        estimator="mean",
+        source="Liu et al. 2025 (arXiv 2504.07096), exact search over all training texts",
+    ),
+    Metric(
+        name="longest_reproduced_run",
+        title="Longest run that stands in the members",
+        definition="Mean over prompts of the length of the generation's longest run of words that occurs in any member; "
+        "white space counts as one character.",
+        unit="characters",
+        high=math.inf,
+        direction=_MORE,
+        estimator="mean",
+        source="Liu et al. 2025 (arXiv 2504.07096), exact search over all training texts",
+    ),
+    Metric(
         name="exact_memorization",
         title="Exact memorisation",
         definition="Mean over records of the share of reference tokens that are the model's first choice given the "
@@ -229,6 +252,16 @@ _ALL = (
         direction="neither",
         estimator="rate",
         source="after the public reviews of Zeng et al. 2024",
+    ),
+    Metric(
+        name="verbatim_retrieval_recall",
+        title="Exact runs retrieved by BM25",
+        definition="Of the prompts whose generation has a run longer than the floor in any member: the share where, for "
+        "each such run, a member that holds it is among the candidates by rank, before the others are added.",
+        unit="share of prompts",
+        direction="neither",
+        estimator="rate",
+        source="our own: what the depth of retrieval would have hidden",
     ),
 )
 

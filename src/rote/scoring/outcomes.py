@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rote.records import KINDS, Generation, Kind, Match, Prompt, Score, Span, TokenScores
+from rote.records import KINDS, Generation, Kind, Match, Prompt, Reproduction, Score, Span, TokenScores
 from rote.scoring import likelihood
 from rote.scoring.overlap import compare
 from rote.text import is_repetitive
@@ -66,6 +66,31 @@ def score_matches(
     too_short = min(len(generation.text.strip()), len(reference.strip())) < min_chars
     for name, value in values.items():
         yield _too_short(generation.id, name, min_chars) if too_short else Score(generation.id, name, value)
+
+
+def score_reproductions(
+    reproductions: Iterable[Reproduction], generations: Iterable[Generation], *, min_chars: int = MIN_CHARS
+) -> Iterator[Score]:
+    """What the exact search over all members found of each generation; see `METRICS`. Nothing is left out of it.
+
+    The share is None, with the reason, where the generation is shorter than `min_chars`: no run could be long enough.
+
+    Args:
+        reproductions: of these generations (scores come in the same order); those of others are passed over.
+        generations: of any model.
+        min_chars: the shortest text in which the aligner could find a perfect copy.
+    """
+    texts = {generation.id: generation.text for generation in generations}
+    for item in reproductions:
+        text = texts.get(item.generation_id)
+        if text is None:
+            continue
+        if len(text.strip()) < min_chars:
+            yield _too_short(item.generation_id, "reproduced_share", min_chars)
+        else:
+            share = covered_chars([run.generated for run in item.runs]) / len(text)
+            yield Score(item.generation_id, "reproduced_share", share)
+        yield Score(item.generation_id, "longest_reproduced_run", float(item.longest_chars))
 
 
 def score_likelihood(token_scores: Iterable[TokenScores], *, suffix_tokens: int) -> Iterator[Score]:

@@ -31,7 +31,7 @@ FORMAT = "1"
 """Raised whenever the same texts are indexed otherwise; indexes of another format are made again."""
 SHARD_BYTES = 2_000_000_000
 """Normal text in one suffix array; its numbers have 32 bits."""
-SOURCES = 5
+SOURCES = 3
 """Places that a run names; all are counted."""
 _BATCH_CHARS = 1 << 22
 _LISTING = "listing.json"
@@ -124,7 +124,7 @@ class ExactIndex:
         found = [self._occurrences(query, start, end, number) for number in range(len(self.shards))]
         holding = np.concatenate([one.examples for one in found])
         places = np.concatenate([one.places for one in found])
-        named = [place for place in map(self._position, prefer) if place in holding]
+        named = [place for place in map(self._position, dict.fromkeys(prefer)) if place in holding]
         named += [place for place in holding[: SOURCES + len(named)].tolist() if place not in named]
         sources = [
             Source(self.example_ids[example], self._span(example, int(places[holding == example][0]), end - start))

@@ -58,7 +58,7 @@ def common_prefix(
             while not differing >> np.uint64(56):
                 differing <<= np.uint64(8)
                 size += 1
-            return size, one < two
+            return size, bool(one < two)
         size += 8
 
 
