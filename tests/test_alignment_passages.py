@@ -1,15 +1,20 @@
-"""Seeds, clusters, adaptive gaps and overlaps: hand examples."""
+"""Seeds, clusters, adaptive gaps and overlaps: hand examples, and the kernels against the plain reference."""
 
+import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from rote.alignment import CORRECTED, PAN2015, ZENG2024, align
-from rote.alignment.extension import PassagePair, SentenceRange, extend, find_clusters
-from rote.alignment.overlaps import quality, resolve_both_sides, resolve_one_sided
+import reference_alignment as reference
+from rote.alignment import CORRECTED, PAN2015, ZENG2024, Preset, align
+from rote.alignment.extension import Clustering, PassagePairs, extend
+from rote.alignment.overlaps import GENERATED, TRAINING, quality, resolve_both_sides, resolve_one_sided
 from rote.alignment.preparation import prepare
-from rote.alignment.seeding import SentencePairs, find_seeds
+from rote.alignment.seeding import MAX_SEEDS, Rows, Seeds, WeightedPair, find_seeds, rows_of, weigh
 
 RIVER = "The swollen river carried broken timber past the abandoned mill."
 MARKET = "Merchants shouted prices across the crowded spice market yesterday."
@@ -33,20 +38,27 @@ OTHER_FILLERS = [
 ]
 
 
-def seed_pairs(generated: str, training: str) -> SentencePairs:
-    texts = (prepare(text, CORRECTED, language="en") for text in (generated, training))
-    return find_seeds(*texts, preset=CORRECTED)
+def weighed(generated: str, training: str, preset: Preset = CORRECTED) -> tuple[WeightedPair, Seeds]:
+    texts = (rows_of(prepare(text, preset, language="en")) for text in (generated, training))
+    pair = weigh(*texts, preset.smooths_idf)
+    return pair, find_seeds(pair, preset.min_sentence_cosine, preset.min_sentence_dice)
+
+
+def passages_of(
+    pair: WeightedPair, seeds: Seeds, *, gap: int, cosine: float = 0.0, least_gap: int = 0
+) -> list[list[int]]:
+    ranges: list[list[int]] = extend(pair, seeds, gap, Clustering(cosine, least_gap, 1)).ranges.tolist()
+    return ranges
 
 
 def test_seeds_are_the_similar_sentences() -> None:
-    pairs = seed_pairs(" ".join([*FILLERS[:2], RIVER]), " ".join([RIVER, *OTHER_FILLERS[:2], RIVER]))
-    assert pairs.seeds.tolist() == [[2, 0], [2, 3]]
+    _, seeds = weighed(" ".join([*FILLERS[:2], RIVER]), " ".join([RIVER, *OTHER_FILLERS[:2], RIVER]))
+    assert seeds.tolist() == [[2, 0], [2, 3]]
 
 
 def test_a_published_weight_is_zero_for_a_term_of_every_sentence() -> None:
-    texts = prepare(RIVER, PAN2015, language="en"), prepare(RIVER, PAN2015, language="en")
-    assert find_seeds(*texts, preset=PAN2015).seeds.tolist() == []
-    assert find_seeds(*texts, preset=replace(PAN2015, smooths_idf=True)).seeds.tolist() == [[0, 0]]
+    assert weighed(RIVER, RIVER, PAN2015)[1].tolist() == []
+    assert weighed(RIVER, RIVER, replace(PAN2015, smooths_idf=True))[1].tolist() == [[0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -60,23 +72,28 @@ def test_a_published_weight_is_zero_for_a_term_of_every_sentence() -> None:
 )
 def test_short_sentences_join_the_next(text: str, preset: object, spans: list[tuple[int, int]]) -> None:
     """Defect 6: as published, a merged sentence ends short by the space inside it. Sentences without terms are dropped."""
-    found = prepare(text, preset, language="en").spans  # type: ignore[arg-type]
-    assert [(span.start, span.end) for span in found] == spans
+    found = prepare(text, preset, language="en")  # type: ignore[arg-type]
+    assert list(zip(found.starts.tolist(), found.ends.tolist(), strict=True)) == spans
+
+
+def identical(sentences: int) -> WeightedPair:
+    """Two texts of the same different sentences: every passage is similar."""
+    return counted([Counter({"all": 1, str(i): 1}) for i in range(sentences)], CORRECTED)
 
 
 def test_clusters_are_cut_on_both_sides_until_nothing_splits() -> None:
-    seeds = np.array([[0, 0], [1, 20], [2, 1], [9, 2], [10, 3]])
-    found = [sorted(map(tuple, cluster.tolist())) for cluster in find_clusters(seeds, gap=4)]
-    assert sorted(found) == [[(0, 0), (2, 1)], [(1, 20)], [(9, 2), (10, 3)]]
-    assert find_clusters(seeds[:0], gap=4) == []
-    assert len(find_clusters(seeds, gap=24)) == 1
-    assert len(find_clusters(seeds, gap=4, min_seeds=2)) == 2
+    pair = identical(30)
+    seeds = np.array([[0, 0], [1, 20], [2, 1], [9, 2], [10, 3]], dtype=np.int32)
+    assert passages_of(pair, seeds, gap=4) == [[0, 2, 0, 1], [1, 1, 20, 20], [9, 10, 2, 3]]
+    assert passages_of(pair, seeds[:0], gap=4) == []
+    assert passages_of(pair, seeds, gap=24) == [[0, 10, 0, 20]]
+    assert len(extend(pair, seeds, 4, Clustering(0.0, 0, 2)).ranges) == 2
 
 
 @pytest.mark.parametrize(("apart", "gap", "clusters"), [(4, 4, 1), (5, 4, 2), (24, 24, 1), (25, 24, 2)])
 def test_acceptance_5_the_gap_is_a_number_of_sentences_between(apart: int, gap: int, clusters: int) -> None:
-    seeds = np.array([[0, 0], [apart + 1, apart + 1]])
-    assert len(find_clusters(seeds, gap=gap)) == clusters
+    seeds = np.array([[0, 0], [apart + 1, apart + 1]], dtype=np.int32)
+    assert len(passages_of(identical(30), seeds, gap=gap)) == clusters
 
 
 def test_acceptance_5_two_blocks_five_sentences_apart() -> None:
@@ -98,43 +115,43 @@ def test_acceptance_5_two_blocks_five_sentences_apart() -> None:
 def test_acceptance_6_a_dissimilar_passage_is_cut_and_its_parts_recovered() -> None:
     generated = " ".join([RIVER, *FILLERS[:4], MARKET])
     training = " ".join([RIVER, *OTHER_FILLERS[:4], MARKET])
-    pairs = seed_pairs(generated, training)
-    assert pairs.seeds.tolist() == [[0, 0], [5, 5]]
-    strict = replace(CORRECTED, min_passage_cosine=0.6)
-    found = extend(pairs, gap=4, preset=strict)
-    assert [(p.generated, p.training) for p in found] == [(SentenceRange(i, i), SentenceRange(i, i)) for i in (0, 5)]
-    assert all(p.cosine == pytest.approx(1.0) for p in found)
-    assert len(extend(pairs, gap=4, preset=replace(strict, min_passage_cosine=0.1))) == 1
-    assert extend(pairs, gap=4, preset=replace(strict, least_gap_sentences=4)) == []
+    pair, seeds = weighed(generated, training)
+    assert seeds.tolist() == [[0, 0], [5, 5]]
+    assert passages_of(pair, seeds, gap=4, cosine=0.6) == [[0, 0, 0, 0], [5, 5, 5, 5]]
+    assert extend(pair, seeds, 4, Clustering(0.6, 0, 1)).cosines.tolist() == pytest.approx([1.0, 1.0])
+    assert len(passages_of(pair, seeds, gap=4, cosine=0.1)) == 1
+    assert passages_of(pair, seeds, gap=4, cosine=0.6, least_gap=4) == []
 
 
 def test_acceptance_7_quality_by_hand() -> None:
-    assert quality([0.5, 0.7], [0.2, 0.4]) == pytest.approx(0.6 + 0.4 * 0.3)
-    assert quality([0.5], []) == 0.5
-    assert quality([1.0], [0.0]) == 1.0
+    assert quality(np.array([0.5, 0.7]), np.array([0.2, 0.4])) == pytest.approx(0.6 + 0.4 * 0.3)
+    assert quality(np.array([0.5]), np.array([])) == 0.5
+    assert quality(np.array([1.0]), np.array([0.0])) == 1.0
 
 
-def overlapping() -> tuple[list[PassagePair], SentencePairs]:
+def pairs_of(*ranges: list[int]) -> PassagePairs:
+    return PassagePairs(np.array(ranges, dtype=np.int32), np.ones(len(ranges)))
+
+
+def overlapping() -> tuple[list[list[int]], WeightedPair]:
     """Sentence 1 of the generation in two passages: not supported in the first, fully in the second."""
     generated = f"{FILLERS[0]} {RIVER} {MARKET}"
-    pairs = seed_pairs(generated, f"{OTHER_FILLERS[0]} {OTHER_FILLERS[1]} {RIVER} {MARKET}")
-    first = PassagePair(SentenceRange(0, 1), SentenceRange(0, 1), 0.5)
-    second = PassagePair(SentenceRange(1, 2), SentenceRange(2, 3), 1.0)
-    return [first, second], pairs
+    pair, _ = weighed(generated, f"{OTHER_FILLERS[0]} {OTHER_FILLERS[1]} {RIVER} {MARKET}")
+    return [[0, 1, 0, 1], [1, 2, 2, 3]], pair
 
 
 def test_published_overlaps_are_won_on_one_side() -> None:
-    passages, pairs = overlapping()
-    assert resolve_one_sided(passages, pairs, side="generated") == passages[1:]
-    assert resolve_one_sided(passages, pairs, side="training") == passages
+    passages, pair = overlapping()
+    assert resolve_one_sided(pair, pairs_of(*passages), GENERATED).ranges.tolist() == passages[1:]
+    assert resolve_one_sided(pair, pairs_of(*passages), TRAINING).ranges.tolist() == passages
 
 
 def test_corrected_overlaps_spare_a_passage_that_is_mostly_its_own() -> None:
-    passages, pairs = overlapping()
-    assert resolve_both_sides(passages, pairs) == passages
-    inside = PassagePair(SentenceRange(1, 1), SentenceRange(1, 1), 0.4)
-    assert resolve_both_sides([inside, passages[1]], pairs) == passages[1:]
-    assert resolve_both_sides([passages[1], inside], pairs) == passages[1:]
+    passages, pair = overlapping()
+    assert resolve_both_sides(pair, pairs_of(*passages)).ranges.tolist() == passages
+    inside = [1, 1, 1, 1]
+    assert resolve_both_sides(pair, pairs_of(inside, passages[1])).ranges.tolist() == passages[1:]
+    assert resolve_both_sides(pair, pairs_of(passages[1], inside)).ranges.tolist() == passages[1:]
 
 
 def test_corrected_overlaps_do_not_depend_on_the_side() -> None:
@@ -144,3 +161,72 @@ def test_corrected_overlaps_do_not_depend_on_the_side() -> None:
     there = {(p.generated, p.training) for p in align(one, two, preset=CORRECTED) if p.form == "plain"}
     back = {(p.training, p.generated) for p in align(two, one, preset=CORRECTED) if p.form == "plain"}
     assert there == back != set()
+
+
+def counted(rows: list[Counter[str]], preset: Preset, training: list[Counter[str]] | None = None) -> WeightedPair:
+    """The weighted pair of two texts whose sentences hold these terms."""
+    ids = {term: i for i, term in enumerate(sorted({term for row in [*rows, *(training or [])] for term in row}))}
+    return weigh(
+        rows_of_counts(rows, ids), rows_of_counts(rows if training is None else training, ids), preset.smooths_idf
+    )
+
+
+def rows_of_counts(rows: list[Counter[str]], ids: dict[str, int]) -> Rows:
+    terms = np.array(sorted({ids[term] for row in rows for term in row}), dtype=np.int32)
+    entries = [sorted((int(np.searchsorted(terms, ids[term])), n) for term, n in row.items()) for row in rows]
+    places = np.arange(len(rows), dtype=np.int32)
+    columns = np.array([column for row in entries for column, _ in row], dtype=np.int32)
+    return Rows(
+        starts=places * 100,
+        ends=places * 100 + 99,
+        row_starts=np.cumsum([0, *map(len, entries)], dtype=np.int32),
+        columns=columns,
+        counts=np.array([n for row in entries for _, n in row], dtype=np.float32),
+        terms=terms,
+        frequencies=np.bincount(columns, minlength=len(terms)).astype(np.int32),
+    )
+
+
+counts = st.lists(st.sampled_from("abcdefghijkl"), min_size=1, max_size=7).map(Counter)
+sentence_counts = st.lists(counts, min_size=1, max_size=25)
+presets = st.sampled_from([PAN2015, ZENG2024, CORRECTED])
+
+
+def is_clear(one: list[Counter[str]], two: list[Counter[str]], preset: Preset) -> bool:
+    """Whether no cosine of two sentences lies within rounding of the threshold."""
+    texts = reference.Texts((one, two), preset)
+    cosines = [reference.cosine(a, b) for a in texts.vectors[0] for b in texts.vectors[1]]
+    return all(abs(x - preset.min_sentence_cosine) > 1e-9 for x in cosines)
+
+
+@given(one=sentence_counts, two=sentence_counts, preset=presets, gap=st.sampled_from([0, 2, 4, 24]))
+@settings(deadline=None, max_examples=300)
+def test_the_kernels_find_what_the_plain_reference_finds(
+    one: list[Counter[str]], two: list[Counter[str]], preset: Preset, gap: int
+) -> None:
+    assume(is_clear(one, two, preset))
+    texts, pair = reference.Texts((one, two), preset), counted(one, preset, two)
+    seeds = find_seeds(pair, preset.min_sentence_cosine, preset.min_sentence_dice)
+    assert list(map(tuple, seeds.tolist())) == texts.seeds()
+    clustering = Clustering(preset.min_passage_cosine, preset.least_gap_sentences, preset.min_seeds)
+    passages = extend(pair, seeds, gap, clustering)
+    assert as_lists(texts.extend(texts.seeds(), gap)) == passages.ranges.tolist()
+    assert passages.cosines.tolist() == pytest.approx([p.cosine for p in texts.extend(texts.seeds(), gap)])
+    expected = texts.extend(texts.seeds(), gap)
+    for side in (GENERATED, TRAINING):
+        kept = resolve_one_sided(pair, passages, side).ranges.tolist()
+        assert kept == as_lists(texts.resolve_one_sided(expected, side))
+    assert resolve_both_sides(pair, passages).ranges.tolist() == as_lists(texts.resolve_both_sides(expected))
+
+
+def as_lists(passages: list[reference.Pair]) -> list[list[int]]:
+    return [[*passage.sides[0], *passage.sides[1]] for passage in passages]
+
+
+def test_a_text_that_repeats_itself_keeps_its_strongest_seeds() -> None:
+    rows = [Counter({"a": 1, "b": 1, "c": 1 + i % 2}) for i in range(1500)] + [Counter({"z": 1})]
+    pair = counted(rows, CORRECTED)
+    seeds = find_seeds(pair, CORRECTED.min_sentence_cosine, CORRECTED.min_sentence_dice)
+    assert len(seeds) == 1500 * (MAX_SEEDS // len(rows)) + 1
+    assert all(row % 2 == column % 2 for row, column in seeds[:2000].tolist())
+    assert math.isclose(len(seeds), MAX_SEEDS, rel_tol=0.01)

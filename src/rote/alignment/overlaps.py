@@ -1,102 +1,208 @@
 """Overlaps: of passages that claim the same sentences, the better supported one is kept."""
 
-from collections.abc import Callable, Sequence
-from itertools import combinations
+from typing import NamedTuple
 
-from rote.alignment.extension import PassagePair, SentenceRange
-from rote.alignment.seeding import SentencePairs
+import numpy as np
+import numpy.typing as npt
 
-SideOf = Callable[[PassagePair], SentenceRange]
+from rote.alignment.extension import PassagePairs
+from rote.alignment.seeding import Floats, Ints, WeightedPair, add_products
+from rote.kernels import kernel
+
+GENERATED, TRAINING = 0, 1
+"""The two sides: columns 2 · side and 2 · side + 1 of a passage's range."""
+
+CLOSE = 1e-9
+"""Qualities that differ by less are equal: rounding decides nothing."""
+
+MAX_PASSAGES = 2000
+"""Bound of the symmetric resolution, which compares all with all: of more passages the longest are resolved, and the
+rest dropped. Only texts that repeat themselves a great deal have so many."""
 
 
-def quality(shared: Sequence[float], rest: Sequence[float]) -> float:
+class Support(NamedTuple):
+    """For each sentence of each passage its best cosine with the passage's other side; known when first asked for."""
+
+    starts: npt.NDArray[np.int64]
+    """The generated sentences of passage p stand from best[starts[p]] on, then its training sentences."""
+    best: Floats
+    is_known: npt.NDArray[np.bool_]
+
+
+@kernel
+def quality(shared: Floats, rest: Floats) -> float:
     """Support of a passage against a rival that overlaps with it: q = o + (1 - o) · r.
 
     o is the mean best cosine of the sentences that both claim, r that of the passage's other sentences (0 if none).
     Range 0..1, higher = better supported. Source: Sanchez-Perez et al. (2015), section 3.
 
-    >>> quality([0.5, 0.7], [0.2, 0.4])
+    >>> quality(np.array([0.5, 0.7]), np.array([0.2, 0.4]))
     0.72
     """
-    overlap = sum(shared) / len(shared)
-    return overlap + (1 - overlap) * sum(rest) / len(rest) if rest else overlap
+    overlap: float = shared.mean()
+    return overlap + (1 - overlap) * rest.mean() if len(rest) else overlap
 
 
-def resolve_one_sided(passages: Sequence[PassagePair], pairs: SentencePairs, *, side: str) -> list[PassagePair]:
+@kernel
+def resolve_one_sided(pair: WeightedPair, passages: PassagePairs, side: int) -> PassagePairs:
     """As published: from left to right on one side, a tournament in which the winner takes all."""
-    side_of: SideOf = _generated if side == "generated" else _training
-    rest = sorted(passages, key=lambda passage: side_of(passage).first)
-    kept: list[PassagePair] = []
-    while rest:
-        champion = rest.pop(0)
-        while rest and side_of(rest[0]).first <= side_of(champion).last:
-            rivals = [rival for rival in rest if side_of(rival).first <= side_of(champion).last]
-            rest = rest[len(rivals) :]
-            champion = _winner(champion, rivals, pairs, side_of)
-        kept.append(champion)
-    return kept
+    firsts, lasts = passages.ranges[:, 2 * side], passages.ranges[:, 2 * side + 1]
+    order = np.argsort(firsts, kind="mergesort")
+    support = _no_support(passages)
+    kept, found, at = np.empty(len(order), np.int64), 0, 0
+    while at < len(order):
+        champion, at = order[at], at + 1
+        while at < len(order) and firsts[order[at]] <= lasts[champion]:
+            start = at
+            while at < len(order) and firsts[order[at]] <= lasts[champion]:
+                at += 1
+            champion = _winner(pair, passages, support, champion, order[start:at], side)
+        kept[found], found = champion, found + 1
+    return PassagePairs(passages.ranges[kept[:found]], passages.cosines[kept[:found]])
 
 
-def _winner(champion: PassagePair, rivals: Sequence[PassagePair], pairs: SentencePairs, side_of: SideOf) -> PassagePair:
+@kernel
+def _winner(
+    pair: WeightedPair, passages: PassagePairs, support: Support, champion: int, rivals: Ints, side: int
+) -> int:
     """The rival with the highest quality among those that beat the champion; of two perfect ones the longer wins."""
     winner, highest = champion, 0.0
     for rival in rivals:
-        own, other = _qualities(champion, rival, pairs, side_of)
-        challenger, reached = (rival, other) if other > own else (winner, 0.0)
+        own = _quality_against(pair, passages, support, champion, rival, side)
+        other = _quality_against(pair, passages, support, rival, champion, side)
+        challenger, reached = (rival, other) if other > own + CLOSE else (winner, 0.0)
         if own > 0.99 and other > 0.99:
-            is_longer = len(side_of(rival)) > len(side_of(champion))
+            is_longer = _size(passages.ranges[rival], side) > _size(passages.ranges[champion], side)
             challenger, reached = (rival, other) if is_longer else (champion, own)
-        if reached > highest:
+        if reached > highest + CLOSE:
             winner, highest = challenger, reached
     return winner
 
 
-def resolve_both_sides(passages: Sequence[PassagePair], pairs: SentencePairs) -> list[PassagePair]:
+@kernel
+def resolve_both_sides(pair: WeightedPair, passages: PassagePairs) -> PassagePairs:
     """Symmetric in the two sides: a passage yields only to a better one that holds more than half of it.
 
     Two passages conflict where they share more than half of the sentences of the shorter, on either side. The quality
-    is averaged over the sides on which they overlap; of equals the longer wins. Conflicts are decided from the clearest to the closest, so that a
-    passage that is out no longer beats others.
+    is averaged over the sides on which they overlap; of equals the longer wins. Conflicts are decided from the clearest
+    to the closest, so that a passage that is out no longer beats others.
     """
-    conflicts: list[tuple[float, int, int, int]] = []
-    for a, b in combinations(range(len(passages)), 2):
-        sides = [side for side in (_generated, _training) if side(passages[a]).shared(side(passages[b]))]
-        if any(_holds_half(side(passages[a]), side(passages[b])) for side in sides):
-            scores = [_qualities(passages[a], passages[b], pairs, side) for side in sides]
-            margin = round(sum(own - other for own, other in scores) / len(scores), 9)
-            conflicts.append((margin, _size(passages[a]) - _size(passages[b]), a, b))
-    out: set[int] = set()
-    for margin, size, a, b in sorted(conflicts, key=lambda conflict: (-abs(conflict[0]), -abs(conflict[1]))):
-        if a not in out and b not in out:
-            out.add(b if (margin, size) >= (0, 0) else a)
-    return [passage for index, passage in enumerate(passages) if index not in out]
+    passages = _longest(passages, MAX_PASSAGES)
+    conflicts = _conflicts(passages.ranges)
+    margins, sizes = np.empty(len(conflicts), np.float64), np.empty(len(conflicts), np.int64)
+    support = _no_support(passages)
+    for i in range(len(conflicts)):
+        a, b = conflicts[i, 0], conflicts[i, 1]
+        margins[i] = _margin(pair, passages, support, a, b)
+        sizes[i] = _sentences(passages.ranges[a]) - _sentences(passages.ranges[b])
+    by_size = np.argsort(-np.abs(sizes), kind="mergesort")
+    order = by_size[np.argsort(-np.abs(margins[by_size]), kind="mergesort")]
+    stays = np.ones(len(passages.ranges), np.bool_)
+    for i in order:
+        a, b = conflicts[i, 0], conflicts[i, 1]
+        if stays[a] and stays[b]:
+            is_first = margins[i] > 0 or (margins[i] == 0 and sizes[i] >= 0)
+            stays[b if is_first else a] = False
+    return PassagePairs(passages.ranges[stays], passages.cosines[stays])
 
 
-def _holds_half(one: SentenceRange, other: SentenceRange) -> bool:
-    return 2 * one.shared(other) > min(len(one), len(other))
+@kernel
+def _longest(passages: PassagePairs, most: int) -> PassagePairs:
+    if len(passages.ranges) <= most:
+        return passages
+    sizes = np.array([_sentences(ranges) for ranges in passages.ranges])
+    kept = np.sort(np.argsort(-sizes, kind="mergesort")[:most])
+    return PassagePairs(passages.ranges[kept], passages.cosines[kept])
 
 
-def _qualities(one: PassagePair, other: PassagePair, pairs: SentencePairs, side_of: SideOf) -> tuple[float, float]:
-    return _quality_against(one, other, pairs, side_of), _quality_against(other, one, pairs, side_of)
+@kernel
+def _conflicts(ranges: Ints) -> Ints:
+    """The pairs of passages that share more than half of the shorter one on a side."""
+    found, size = np.empty((16, 2), np.int32), 0
+    for a in range(len(ranges)):
+        for b in range(a + 1, len(ranges)):
+            if _holds_half(ranges[a], ranges[b], GENERATED) or _holds_half(ranges[a], ranges[b], TRAINING):
+                if size == len(found):
+                    found = np.concatenate((found, np.empty_like(found)))
+                found[size, 0], found[size, 1] = a, b
+                size += 1
+    return found[:size]
 
 
-def _quality_against(passage: PassagePair, rival: PassagePair, pairs: SentencePairs, side_of: SideOf) -> float:
-    generated, training = passage.generated, passage.training
-    block = pairs.cosines[generated.first : generated.last + 1, training.first : training.last + 1].toarray()
-    best = block.max(axis=1 if side_of is _generated else 0).tolist()
-    own, claimed = side_of(passage), side_of(rival)
-    shared = [value for i, value in enumerate(best, own.first) if claimed.first <= i <= claimed.last]
-    rest = [value for i, value in enumerate(best, own.first) if not claimed.first <= i <= claimed.last]
-    return quality(shared, rest)
+@kernel
+def _margin(pair: WeightedPair, passages: PassagePairs, support: Support, a: int, b: int) -> float:
+    """How much better the first is supported, on average over the sides on which both overlap."""
+    total, sides = 0.0, 0
+    for side in (GENERATED, TRAINING):
+        if _shared(passages.ranges[a], passages.ranges[b], side):
+            total += _quality_against(pair, passages, support, a, b, side)
+            total -= _quality_against(pair, passages, support, b, a, side)
+            sides += 1
+    return round(total / sides, 9)
 
 
-def _generated(passage: PassagePair) -> SentenceRange:
-    return passage.generated
+@kernel
+def _no_support(passages: PassagePairs) -> Support:
+    starts = np.zeros(len(passages.ranges) + 1, np.int64)
+    for i in range(len(passages.ranges)):
+        starts[i + 1] = starts[i] + _sentences(passages.ranges[i])
+    return Support(starts, np.empty(starts[-1], np.float64), np.zeros(len(passages.ranges), np.bool_))
 
 
-def _training(passage: PassagePair) -> SentenceRange:
-    return passage.training
+@kernel
+def _quality_against(
+    pair: WeightedPair, passages: PassagePairs, support: Support, passage: int, rival: int, side: int
+) -> float:
+    """Quality of a passage on a side where the rival overlaps with it."""
+    own, claimed = passages.ranges[passage], passages.ranges[rival]
+    best = _best_cosines(pair, own, support, passage)
+    first, size = own[2 * side], _size(own, side)
+    on_side = best[:size] if side == GENERATED else best[len(best) - size :]
+    start = max(claimed[2 * side] - first, 0)
+    end = min(claimed[2 * side + 1] + 1 - first, size)
+    return quality(on_side[start:end], np.concatenate((on_side[:start], on_side[end:])))
 
 
-def _size(passage: PassagePair) -> int:
-    return len(passage.generated) + len(passage.training)
+@kernel
+def _best_cosines(pair: WeightedPair, ranges: Ints, support: Support, passage: int) -> Floats:
+    """The passage's best cosines: of its generated sentences, then of its training sentences."""
+    best = support.best[support.starts[passage] : support.starts[passage + 1]]
+    if support.is_known[passage]:
+        return best
+    support.is_known[passage] = True
+    best[:] = 0.0
+    rows, columns = _size(ranges, GENERATED), _size(ranges, TRAINING)
+    dots, shared = np.zeros(columns, np.float64), np.zeros(columns, np.int32)
+    for row in range(rows):
+        dots[:] = 0.0
+        add_products(pair, ranges[0] + row, ranges[2], ranges[3], dots, shared)
+        for column in range(columns):
+            lengths = pair.generated.lengths[ranges[0] + row] * pair.training.lengths[ranges[2] + column]
+            if dots[column] > 0.0:
+                cosine = dots[column] / lengths
+                best[row] = max(best[row], cosine)
+                best[rows + column] = max(best[rows + column], cosine)
+    return best
+
+
+@kernel
+def _size(ranges: Ints, side: int) -> int:
+    """Number of sentences on a side."""
+    return int(ranges[2 * side + 1] - ranges[2 * side] + 1)
+
+
+@kernel
+def _sentences(ranges: Ints) -> int:
+    return _size(ranges, GENERATED) + _size(ranges, TRAINING)
+
+
+@kernel
+def _shared(one: Ints, other: Ints, side: int) -> int:
+    """Number of sentences of a side that both hold."""
+    last, first = min(one[2 * side + 1], other[2 * side + 1]), max(one[2 * side], other[2 * side])
+    return int(max(0, last - first + 1))
+
+
+@kernel
+def _holds_half(one: Ints, other: Ints, side: int) -> bool:
+    return 2 * _shared(one, other, side) > min(_size(one, side), _size(other, side))

@@ -1,14 +1,17 @@
 """Passages that a generation and a training text share: verbatim, alike, or one a summary of the other."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from rote.alignment.extension import PassagePair, extend
-from rote.alignment.overlaps import resolve_both_sides, resolve_one_sided
+import numpy as np
+
+from rote.alignment.extension import Clustering, PassagePairs, extend
+from rote.alignment.overlaps import GENERATED, TRAINING, resolve_both_sides, resolve_one_sided
 from rote.alignment.preparation import PreparedText, prepare
 from rote.alignment.presets import Preset
-from rote.alignment.seeding import SentencePairs, find_seeds
-from rote.alignment.verbatim import RunIndex, lower_words, shared_runs
+from rote.alignment.seeding import Floats, Ints, Rows, Seeds, WeightedPair, find_seeds, rows_of, weigh
+from rote.alignment.verbatim import shared_runs, shared_word_runs
+from rote.kernels import kernel
 from rote.records import Direction, Span
 
 Form = Literal["verbatim", "plain", "summary"]
@@ -27,6 +30,24 @@ class Passage:
     `wide_gap_sentences` apart, one side at least `idea_ratio` times as long as the other."""
     direction: Direction
     """As seen from the generation, of summaries: condensed = the generation is the shorter. Otherwise none."""
+
+
+COPY_ON_BOTH = 2
+COPY_SIDES = {"generated": GENERATED, "training": TRAINING, "both": COPY_ON_BOTH}
+
+
+class Rules(NamedTuple):
+    """The thresholds and switches of a preset that the kernels need."""
+
+    smooths_idf: bool
+    min_sentence_cosine: float
+    min_sentence_dice: float
+    gap: int
+    wide_gap: int
+    clustering: Clustering
+    copy_side: int
+    """Side on which overlaps are resolved: GENERATED, TRAINING or COPY_ON_BOTH."""
+    min_chars: int
 
 
 def align(generated: str, training: str, *, preset: Preset, language: str = "en") -> list[Passage]:
@@ -58,29 +79,68 @@ def align(generated: str, training: str, *, preset: Preset, language: str = "en"
 
 def _aligned(left: PreparedText, right: PreparedText, preset: Preset) -> tuple[list[Passage], list[Passage]]:
     """The plain and the wide passages."""
-    if not len(left) or not len(right):
-        return [], []
-    pairs = find_seeds(left, right, preset=preset)
-    gaps = (preset.gap_sentences, preset.wide_gap_sentences)
-    plain, wide = (_long_enough(_resolved(pairs, gap, preset), left, right, preset) for gap in gaps)
-    return plain, wide
+    spans, cosines, plain = shared_passages(rows_of(left), rows_of(right), _rules(preset))
+    found = [
+        Passage(Span(row[0], row[1]), Span(row[2], row[3]), cosine, "plain", "none")
+        for row, cosine in zip(spans.tolist(), cosines.tolist(), strict=True)
+    ]
+    return found[:plain], found[plain:]
 
 
-def _resolved(pairs: SentencePairs, gap: int, preset: Preset) -> list[PassagePair]:
-    passages = extend(pairs, gap=gap, preset=preset)
-    if preset.copy_side == "both":
-        return resolve_both_sides(passages, pairs)
-    return resolve_one_sided(passages, pairs, side=preset.copy_side)
+def _rules(preset: Preset) -> Rules:
+    return Rules(
+        smooths_idf=preset.smooths_idf,
+        min_sentence_cosine=preset.min_sentence_cosine,
+        min_sentence_dice=preset.min_sentence_dice,
+        gap=preset.gap_sentences,
+        wide_gap=preset.wide_gap_sentences,
+        clustering=Clustering(preset.min_passage_cosine, preset.least_gap_sentences, preset.min_seeds),
+        copy_side=COPY_SIDES[preset.copy_side],
+        min_chars=preset.min_passage_chars,
+    )
 
 
-def _long_enough(found: list[PassagePair], left: PreparedText, right: PreparedText, preset: Preset) -> list[Passage]:
-    passages = []
-    for pair in found:
-        generated = left.chars(pair.generated.first, pair.generated.last)
-        training = right.chars(pair.training.first, pair.training.last)
-        if min(len(generated), len(training)) >= preset.min_passage_chars:
-            passages.append(Passage(generated, training, pair.cosine, "plain", "none"))
-    return passages
+@kernel
+def shared_passages(generated: Rows, training: Rows, rules: Rules) -> tuple[Ints, Floats, int]:
+    """The passages that two texts share.
+
+    Returns:
+        Characters (generated start and end, training start and end; passages × 4), cosines, and the number of plain
+        passages; they come first, the wide ones behind.
+    """
+    pair = weigh(generated, training, rules.smooths_idf)
+    seeds = find_seeds(pair, rules.min_sentence_cosine, rules.min_sentence_dice)
+    if len(seeds) == 0:
+        return np.empty((0, 4), np.int32), np.empty(0, np.float64), 0
+    plain, plain_cosines = _long_enough(_resolved(pair, seeds, rules.gap, rules), generated, training, rules.min_chars)
+    wide, wide_cosines = _long_enough(
+        _resolved(pair, seeds, rules.wide_gap, rules), generated, training, rules.min_chars
+    )
+    return np.concatenate((plain, wide)), np.concatenate((plain_cosines, wide_cosines)), len(plain)
+
+
+@kernel
+def _resolved(pair: WeightedPair, seeds: Seeds, gap: int, rules: Rules) -> PassagePairs:
+    passages = extend(pair, seeds, gap, rules.clustering)
+    if rules.copy_side == COPY_ON_BOTH:
+        return resolve_both_sides(pair, passages)
+    return resolve_one_sided(pair, passages, rules.copy_side)
+
+
+@kernel
+def _long_enough(passages: PassagePairs, generated: Rows, training: Rows, min_chars: int) -> tuple[Ints, Floats]:
+    """Characters and cosines of the passages of at least `min_chars` on both sides."""
+    spans, cosines, found = np.empty_like(passages.ranges), np.empty_like(passages.cosines), 0
+    for i in range(len(passages.ranges)):
+        first, last, other_first, other_last = passages.ranges[i]
+        start, end = generated.starts[first], generated.ends[last]
+        other_start, other_end = training.starts[other_first], training.ends[other_last]
+        if min(end - start, other_end - other_start) >= min_chars:
+            spans[found, 0], spans[found, 1] = start, end
+            spans[found, 2], spans[found, 3] = other_start, other_end
+            cosines[found] = passages.cosines[i]
+            found += 1
+    return spans[:found], cosines[:found]
 
 
 def _verbatim(generated: str, training: str, plain: list[Passage], preset: Preset) -> list[Passage]:
@@ -92,12 +152,16 @@ def _verbatim(generated: str, training: str, plain: list[Passage], preset: Prese
 
 def _runs_inside(passage: Passage, generated: str, training: str, preset: Preset) -> list[Passage]:
     """The published verbatim pass: a run that lies in a longer one on the side of the origin is dropped."""
-    left, right = lower_words(generated, passage.generated), lower_words(training, passage.training)
+    own, other = passage.generated, passage.training
     is_swapped = preset.copy_side == "training"
-    copy, origin = (right, left) if is_swapped else (left, right)
-    runs = [run for run in RunIndex(copy).common_runs(origin) if len(run.indexed) > preset.verbatim_min_chars]
+    copy, origin = (other.of(training), own.of(generated)) if is_swapped else (own.of(generated), other.of(training))
+    runs = shared_word_runs(origin, copy, min_chars=preset.verbatim_min_chars)
     sides = [(run.read, run.indexed) if is_swapped else (run.indexed, run.read) for run in runs]
-    return [Passage(own, other, 1.0, "verbatim", "none") for own, other in sides]
+    return [Passage(_moved(mine, own), _moved(theirs, other), 1.0, "verbatim", "none") for mine, theirs in sides]
+
+
+def _moved(span: Span, within: Span) -> Span:
+    return Span(span.start + within.start, span.end + within.start)
 
 
 def _summaries(wide: list[Passage], preset: Preset) -> list[Passage]:

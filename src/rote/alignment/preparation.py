@@ -1,6 +1,7 @@
 """A text made ready for alignment: its sentences, their terms, their counts. Done once per text, kept in a cache."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,26 +17,31 @@ from rote.text import sentences, terms
 class PreparedText:
     """Sentences of a text and their term counts, as compressed sparse rows (row = sentence, column = local term)."""
 
-    spans: tuple[Span, ...]
-    vocabulary: dict[str, int]
-    row_starts: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int32]
+    ends: npt.NDArray[np.int32]
+    """Characters of the sentences."""
+    row_starts: npt.NDArray[np.int32]
     """Length: sentences + 1. Row i holds the entries row_starts[i] to row_starts[i + 1]."""
-    columns: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.float64]
-    frequencies: npt.NDArray[np.float64]
+    columns: npt.NDArray[np.int32]
+    """Index into `terms`, ascending within a row."""
+    counts: npt.NDArray[np.float32]
+    terms: npt.NDArray[np.int32]
+    """Ids of the text's terms, private to the process, ascending."""
+    frequencies: npt.NDArray[np.int32]
     """Number of sentences that hold the term, per local term."""
 
     def __len__(self) -> int:
-        return len(self.spans)
-
-    def chars(self, first: int, last: int) -> Span:
-        """The characters from sentence `first` to sentence `last`, inclusive."""
-        return Span(self.spans[first].start, self.spans[last].end)
+        return len(self.starts)
 
 
 def prepare(text: str, preset: Preset, *, language: str) -> PreparedText:
     """The prepared text; the same object again for the same text and settings."""
     return _prepare(text, language, preset.drops_stop_words, preset.min_sentence_terms, preset.merged_end_is_short)
+
+
+def prepare_all(texts: Sequence[str], preset: Preset, *, language: str) -> list[PreparedText]:
+    """The prepared texts, in order."""
+    return [prepare(text, preset, language=language) for text in texts]
 
 
 @lru_cache(maxsize=1024)
@@ -64,16 +70,20 @@ def _merge_short(
     return merged
 
 
+_ids: dict[str, int] = {}
+
+
 def _compress(rows: list[tuple[Span, Counter[str]]]) -> PreparedText:
-    vocabulary: dict[str, int] = {}
-    columns = [vocabulary.setdefault(term, len(vocabulary)) for _, found in rows for term in found]
-    counts = [count for _, found in rows for count in found.values()]
-    ids = np.array(columns, dtype=np.int64)
+    known = sorted({_ids.setdefault(term, len(_ids)) for _, found in rows for term in found})
+    places = {term: place for place, term in enumerate(known)}
+    entries = [sorted((places[_ids[term]], count) for term, count in found.items()) for _, found in rows]
+    columns = np.array([place for row in entries for place, _ in row], dtype=np.int32)
     return PreparedText(
-        spans=tuple(span for span, _ in rows),
-        vocabulary=vocabulary,
-        row_starts=np.cumsum([0, *(len(found) for _, found in rows)], dtype=np.int64),
-        columns=ids,
-        counts=np.array(counts, dtype=np.float64),
-        frequencies=np.bincount(ids, minlength=len(vocabulary)).astype(np.float64),
+        starts=np.array([span.start for span, _ in rows], dtype=np.int32),
+        ends=np.array([span.end for span, _ in rows], dtype=np.int32),
+        row_starts=np.cumsum([0, *map(len, entries)], dtype=np.int32),
+        columns=columns,
+        counts=np.array([count for row in entries for _, count in row], dtype=np.float32),
+        terms=np.array(known, dtype=np.int32),
+        frequencies=np.bincount(columns, minlength=len(known)).astype(np.int32),
     )

@@ -1,104 +1,205 @@
 """Seeds: pairs of sentences, one of each text, that share enough of their weighted terms."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from rote.alignment.preparation import PreparedText
-from rote.alignment.presets import Preset
+from rote.kernels import kernel
 
-Seeds = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int32 | np.int64]
+Floats = npt.NDArray[np.float64]
+Seeds = npt.NDArray[np.int32]
 """One row per seed: index of the generated sentence, index of the training sentence."""
 
+MAX_SEEDS = 1 << 20
+"""Bound of the memory: a generated sentence keeps at most MAX_SEEDS / (generated sentences) seeds, and not under 64:
+its strongest. Only texts of thousands of sentences that repeat themselves reach it."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SentenceVectors:
-    """Weighted term vectors of the sentences of one text, over the vocabulary of both texts."""
 
-    row_starts: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float64]
+class Rows(NamedTuple):
+    """The sentences of one text as the kernels read them: the arrays of `PreparedText`."""
+
+    starts: Ints
+    ends: Ints
+    row_starts: Ints
+    columns: Ints
+    counts: npt.NDArray[np.float32]
+    terms: Ints
+    frequencies: Ints
+
+
+def rows_of(text: PreparedText) -> Rows:
+    """The arrays that the kernels read."""
+    return Rows(text.starts, text.ends, text.row_starts, text.columns, text.counts, text.terms, text.frequencies)
+
+
+class WeightedRows(NamedTuple):
+    """Weighted term vectors of the sentences of one text; columns are the terms of that text alone."""
+
+    row_starts: Ints
+    columns: Ints
+    weights: Floats
+    lengths: Floats
+    """Euclidean length of each sentence's vector."""
     size: int
-    """Number of terms in both texts together."""
-
-    def matrix(self) -> csr_array:
-        """The vectors scaled to length 1 (sentences × terms); a sentence without weight stays 0."""
-        lengths = np.sqrt(self._row_sums(self.weights**2))
-        scale = np.repeat(np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0), self.sizes())
-        return self._rows(self.weights * scale)
-
-    def presence(self) -> csr_array:
-        """1 where the sentence holds the term (sentences × terms)."""
-        return self._rows(np.ones_like(self.weights))
-
-    def sizes(self) -> npt.NDArray[np.int64]:
-        """Number of different terms per sentence."""
-        return np.diff(self.row_starts)
-
-    def passage(self, first: int, last: int) -> npt.NDArray[np.float64]:
-        """The sum of the vectors of sentences `first` to `last`, inclusive."""
-        rows = slice(self.row_starts[first], self.row_starts[last + 1])
-        return _sums(self.columns[rows], self.weights[rows], self.size)
-
-    def _rows(self, values: npt.NDArray[np.float64]) -> csr_array:
-        return csr_array((values, self.columns, self.row_starts), shape=(len(self.row_starts) - 1, self.size))
-
-    def _row_sums(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        rows = np.repeat(np.arange(len(self.row_starts) - 1), self.sizes())
-        return _sums(rows, values, len(self.row_starts) - 1)
+    """Number of different terms in the text."""
 
 
-def _sums(places: npt.NDArray[np.int64], values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
-    """For each of `size` places the sum of its values."""
-    return np.asarray(np.bincount(places, weights=values, minlength=size), dtype=np.float64)
+class WeightedPair(NamedTuple):
+    """Two texts, and where the sentences of the training text hold the terms of the generation."""
+
+    generated: WeightedRows
+    training: WeightedRows
+    counterparts: Ints
+    """For each term of the training text the same term of the generation, or -1."""
+    posting_starts: Ints
+    """Term t of the generation stands in the training sentences posting_rows[posting_starts[t] : posting_starts[t + 1]]."""
+    posting_rows: Ints
+    posting_weights: Floats
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SentencePairs:
-    """What the later steps need to know about the sentences of two texts."""
-
-    generated: SentenceVectors
-    training: SentenceVectors
-    cosines: csr_array
-    """Generated sentences × training sentences."""
-    seeds: Seeds
-
-
-def weigh(
-    generated: PreparedText, training: PreparedText, *, smooths_idf: bool
-) -> tuple[SentenceVectors, SentenceVectors]:
+@kernel
+def weigh(generated: Rows, training: Rows, smooths_idf: bool) -> WeightedPair:
     """Weights w(t, s) = tf(t, s) · ln(N / df(t)), or ln(1 + N / df(t)) smoothed.
 
     N is the number of sentences of both texts, df(t) the number of them that hold t.
     """
-    joint = dict(generated.vocabulary)
-    places = np.array([joint.setdefault(term, len(joint)) for term in training.vocabulary], dtype=np.int64)
-    frequencies = np.zeros(len(joint))
-    frequencies[: len(generated.vocabulary)] = generated.frequencies
-    frequencies[places] += training.frequencies
-    inverse = (len(generated) + len(training)) / frequencies
+    counterparts = _match_terms(generated.terms, training.terms)
+    own, other = generated.frequencies.copy(), training.frequencies.copy()
+    for term, counterpart in enumerate(counterparts):
+        if counterpart >= 0:
+            own[counterpart] += other[term]
+            other[term] = own[counterpart]
+    sentences = len(generated.starts) + len(training.starts)
+    inverse = sentences / np.arange(1, sentences + 1)
     idf = np.log(1.0 + inverse) if smooths_idf else np.log(inverse)
-    return (
-        _weighted(generated, generated.columns, idf),
-        _weighted(training, places[training.columns], idf),
-    )
+    left, right = _weighted(generated, own, idf), _weighted(training, other, idf)
+    starts, rows, weights = _postings(right, counterparts, training.frequencies, left.size)
+    return WeightedPair(left, right, counterparts, starts, rows, weights)
 
 
-def _weighted(text: PreparedText, columns: npt.NDArray[np.int64], idf: npt.NDArray[np.float64]) -> SentenceVectors:
-    return SentenceVectors(text.row_starts, columns, text.counts * idf[columns], len(idf))
+@kernel
+def _match_terms(own: Ints, other: Ints) -> Ints:
+    """For each of the other terms its place among the own ones, or -1; both ascend."""
+    places = np.full(len(other), -1, np.int32)
+    place = 0
+    for term in range(len(other)):
+        while place < len(own) and own[place] < other[term]:
+            place += 1
+        if place < len(own) and own[place] == other[term]:
+            places[term] = place
+    return places
 
 
-def find_seeds(generated: PreparedText, training: PreparedText, *, preset: Preset) -> SentencePairs:
+@kernel
+def _weighted(text: Rows, frequencies: Ints, idf: Floats) -> WeightedRows:
+    weights = np.empty(len(text.columns), np.float64)
+    lengths = np.empty(len(text.starts), np.float64)
+    for row in range(len(lengths)):
+        total = 0.0
+        for entry in range(text.row_starts[row], text.row_starts[row + 1]):
+            weight = text.counts[entry] * idf[frequencies[text.columns[entry]] - 1]
+            weights[entry] = weight
+            total += weight * weight
+        lengths[row] = np.sqrt(total)
+    return WeightedRows(text.row_starts, text.columns, weights, lengths, len(text.terms))
+
+
+@kernel
+def _postings(training: WeightedRows, counterparts: Ints, frequencies: Ints, size: int) -> tuple[Ints, Ints, Floats]:
+    starts = np.zeros(size + 1, np.int32)
+    for term, counterpart in enumerate(counterparts):
+        if counterpart >= 0:
+            starts[counterpart + 1] = frequencies[term]
+    for term in range(size):
+        starts[term + 1] += starts[term]
+    free = starts[:-1].copy()
+    rows, weights = np.empty(starts[size], np.int32), np.empty(starts[size], np.float64)
+    for row in range(len(training.lengths)):
+        for entry in range(training.row_starts[row], training.row_starts[row + 1]):
+            term = counterparts[training.columns[entry]]
+            if term >= 0:
+                rows[free[term]], weights[free[term]] = row, training.weights[entry]
+                free[term] += 1
+    return starts, rows, weights
+
+
+@kernel
+def find_seeds(pair: WeightedPair, min_cosine: float, min_dice: float) -> Seeds:
     """All sentence pairs with a cosine and a Dice coefficient above their thresholds, by sentence order."""
-    left, right = weigh(generated, training, smooths_idf=preset.smooths_idf)
-    cosines = left.matrix() @ right.matrix().T
-    entries = cosines.tocoo()
-    similar = entries.data > preset.min_sentence_cosine
-    rows, columns = entries.row[similar], entries.col[similar]
-    shared = left.presence()[rows].multiply(right.presence()[columns]).sum(axis=1)
-    dice = 2.0 * np.asarray(shared).ravel() / (left.sizes()[rows] + right.sizes()[columns])
-    kept = dice > preset.min_sentence_dice
-    seeds = np.column_stack([rows[kept], columns[kept]]).astype(np.int64)
-    return SentencePairs(left, right, cosines, seeds[np.lexsort((seeds[:, 1], seeds[:, 0]))])
+    rows, columns = len(pair.generated.lengths), len(pair.training.lengths)
+    most = max(64, MAX_SEEDS // max(1, rows))
+    dots, shared = np.zeros(columns, np.float64), np.zeros(columns, np.int32)
+    similar, cosines = np.empty(columns, np.int32), np.empty(columns, np.float64)
+    seeds, size = np.empty((64, 2), np.int32), 0
+    for row in range(rows):
+        add_products(pair, row, 0, columns - 1, dots, shared)
+        count = _keep_similar(pair, row, dots, shared, min_cosine, min_dice, similar, cosines)
+        kept = similar[:count] if count <= most else _strongest(similar[:count], cosines[:count], most)
+        if size + len(kept) > len(seeds):
+            seeds = _longer(seeds, size + len(kept))
+        seeds[size : size + len(kept), 0] = row
+        seeds[size : size + len(kept), 1] = kept
+        size += len(kept)
+    return seeds[:size]
+
+
+@kernel
+def add_products(pair: WeightedPair, row: int, first: int, last: int, dots: Floats, shared: Ints) -> None:
+    """Adds the dot products of a generated sentence with the training sentences `first` to `last`, inclusive.
+
+    `dots[i]` and `shared[i]` (number of terms in common) belong to training sentence `first + i`.
+    """
+    own = pair.generated
+    for entry in range(own.row_starts[row], own.row_starts[row + 1]):
+        term, weight = own.columns[entry], own.weights[entry]
+        for posting in range(pair.posting_starts[term], pair.posting_starts[term + 1]):
+            other = pair.posting_rows[posting]
+            if other > last:
+                break
+            if other >= first:
+                dots[other - first] += weight * pair.posting_weights[posting]
+                shared[other - first] += 1
+
+
+@kernel
+def _keep_similar(
+    pair: WeightedPair,
+    row: int,
+    dots: Floats,
+    shared: Ints,
+    min_cosine: float,
+    min_dice: float,
+    similar: Ints,
+    cosines: Floats,
+) -> int:
+    """Writes the training sentences similar to the row, with their cosines; empties `dots` and `shared`."""
+    row_starts = pair.training.row_starts
+    length, terms = pair.generated.lengths[row], pair.generated.row_starts[row + 1] - pair.generated.row_starts[row]
+    count = 0
+    for column in range(len(dots)):
+        if shared[column] == 0:
+            continue
+        lengths = length * pair.training.lengths[column]
+        all_terms = terms + row_starts[column + 1] - row_starts[column]
+        if dots[column] > min_cosine * lengths and 2.0 * shared[column] / all_terms > min_dice:
+            similar[count], cosines[count] = column, dots[column] / lengths
+            count += 1
+        dots[column], shared[column] = 0.0, 0
+    return count
+
+
+@kernel
+def _strongest(similar: Ints, cosines: Floats, most: int) -> Ints:
+    """The `most` sentences of the highest cosine, of equals the first, in text order."""
+    order = np.argsort(-cosines, kind="mergesort")[:most]
+    return np.sort(similar[order])
+
+
+@kernel
+def _longer(seeds: Seeds, least: int) -> Seeds:
+    longer = np.empty((max(2 * len(seeds), least), 2), np.int32)
+    longer[: len(seeds)] = seeds
+    return longer
