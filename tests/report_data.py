@@ -12,12 +12,15 @@ from rote.records import (
     Candidate,
     Comparison,
     Estimate,
+    ExactRun,
     Example,
     Generation,
     Kind,
     Match,
     Prompt,
+    Reproduction,
     Score,
+    Source,
     Span,
     Split,
     TokenScores,
@@ -124,6 +127,7 @@ def make_run(
         runs.GENERATIONS.format(model="tuned"): tuned,
         runs.CANDIDATES: [c for item in tuned for c in _candidates(item, examples)],
         runs.MATCHES: matches,
+        runs.EXACT: [_reproduction(item, matches) for item in tuned],
         runs.TOKEN_SCORES.format(model="tuned"): [_tokens(p, i) for i, p in enumerate(prompts)],
         runs.SCORES: [score for i, item in enumerate(tuned) for score in _scores(item, i)],
         runs.ESTIMATES: estimates(
@@ -138,6 +142,16 @@ def make_run(
     run.write_text(runs.CONFIG, to_toml(config))
     run.note(data_hash=data_hash, model_hash="m" * 64, config_hash="c" * 64, device="cpu", seed=0)
     return Made(run, config, examples, prompts, tuned, matches)
+
+
+def _reproduction(item: Generation, matches: Sequence[Match]) -> Reproduction:
+    """Every verbatim match as an exact run, in reading order, in two members at three places."""
+    verbatim = [m for m in matches if m.generation_id == item.id and m.kind == "verbatim"]
+    found = [
+        ExactRun(m.generated, len(m.generated), 3, 2, (Source(m.example_id, m.training),))
+        for m in sorted(verbatim, key=lambda m: m.generated)
+    ]
+    return Reproduction(item.id, max((run.chars for run in found), default=0), tuple(found))
 
 
 def rate(metric: str, events: int, n: int, model: str, split: Split, stratum: str = "all", **other: object) -> Estimate:

@@ -279,6 +279,7 @@ def test_the_page_holds_its_parts_in_order(plain: tuple[str, Page]) -> None:
     assert "p < 0.001" in page.text
     assert "not measurable: shorter than 50 characters" in page.text
     assert "By repetition" in page.text
+    assert "120 characters stand in 2 training texts (3 places): “" in page.text
     assert re.search(r"Training text at strangers’ prompts.*?Verbatim passage\s*12\.5 %1/8", page.text, re.DOTALL)
 
 

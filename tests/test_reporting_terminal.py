@@ -55,6 +55,7 @@ def test_one_record_is_shown_with_its_passages_in_brackets(made: Made, capsys: p
     assert "Training text: own record m000e5f0, candidate 1 of 5" in out
     assert "Training text: another record m004e5f0" in out
     assert "1 verbatim, 120 characters, similarity 1.00" in out
+    assert "120 characters stand in 2 training texts (3 places), first m000e5f0: " in out
     assert "Extractable word for word: no" in out
     assert "ROUGE-L: 0.420" in out
     assert "Edit similarity: not measurable: reference shorter than 50 characters" in out

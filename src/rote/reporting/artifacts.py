@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rote import runs
-from rote.records import Candidate, Comparison, Estimate, Example, Generation, Match, Prompt, Score, Split, TokenScores
+from rote.records import (
+    Candidate,
+    Comparison,
+    Estimate,
+    ExactRun,
+    Example,
+    Generation,
+    Match,
+    Prompt,
+    Reproduction,
+    Score,
+    Split,
+    TokenScores,
+)
 from rote.runs import Run
 
 Record = TypeVar("Record")
@@ -24,6 +37,8 @@ class Artifacts:
     """By generation id, in rank order."""
     matches: Mapping[str, Sequence[Match]]
     """By generation id."""
+    exact_runs: Mapping[str, Sequence[ExactRun]]
+    """By generation id, in reading order."""
     scores: Mapping[str, Mapping[str, Score]]
     """By subject id, then metric."""
     token_scores: Mapping[str, TokenScores]
@@ -58,6 +73,7 @@ def read_artifacts(run: Run) -> Artifacts:
         generations={generation.id: generation for generation in _all(run, runs.GENERATIONS, Generation)},
         candidates=_grouped(sorted(_optional(run, runs.CANDIDATES, Candidate), key=lambda item: item.rank)),
         matches=_grouped(_optional(run, runs.MATCHES, Match)),
+        exact_runs={item.generation_id: item.runs for item in _optional(run, runs.EXACT, Reproduction)},
         scores=dict(scores),
         token_scores={f"{item.prompt_id}-{item.model}": item for item in token_scores},
         estimates=estimates,

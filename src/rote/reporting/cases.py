@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rote.records import KINDS, Generation, Kind, Match, Score, Span, Split
+from rote.records import KINDS, ExactRun, Generation, Kind, Match, Score, Span, Split
 from rote.reporting.artifacts import Artifacts
 from rote.scoring.outcomes import covered_chars
 
+MOST_RUNS = 5
+"""Exact runs told of one generation, the longest; the number of all is stated."""
 MOST_TEXTS = 3
 """Training texts shown beside one generation, besides the own one; the number of further ones is stated."""
 
@@ -51,6 +53,9 @@ class Case:
     texts: tuple[TrainingText, ...]
     more_texts: int
     """Training texts with matches beyond those in `texts`."""
+    exact_runs: tuple[ExactRun, ...]
+    """The longest runs that stand in any member, longest first."""
+    n_exact_runs: int
     n_candidates: int
     scores: tuple[Score, ...]
     """Of the generation, then of the prompt under the same model."""
@@ -79,6 +84,7 @@ def case_of(generation: Generation, artifacts: Artifacts) -> Case:
     counted = counted_matches(generation.id, artifacts)
     texts = _training_texts(generation, artifacts)
     kept = [text for index, text in enumerate(texts) if index < MOST_TEXTS or text.own]
+    runs = sorted(artifacts.exact_runs.get(generation.id, ()), key=lambda run: (-run.chars, run.generated))
     scores = [*artifacts.scores.get(generation.id, {}).values(), *artifacts.scores.get(subject, {}).values()]
     return Case(
         example_id=example.id,
@@ -95,10 +101,19 @@ def case_of(generation: Generation, artifacts: Artifacts) -> Case:
         generated=generation.text,
         texts=tuple(kept),
         more_texts=len(texts) - len(kept),
+        exact_runs=tuple(runs[:MOST_RUNS]),
+        n_exact_runs=len(runs),
         n_candidates=len(artifacts.candidates.get(generation.id, ())),
         scores=tuple(scores),
         base_loss=artifacts.score(f"{prompt.id}-base", "loss"),
     )
+
+
+def run_sentence(run: ExactRun) -> str:
+    """How long an exact run is, and in how many members it stands."""
+    texts = f"{run.examples:,} training text{'' if run.examples == 1 else 's'}"
+    places = f" ({run.occurrences:,} places)" if run.occurrences > run.examples else ""
+    return f"{run.chars:,} characters stand in {texts}{places}"
 
 
 def worst_members(artifacts: Artifacts, limit: int) -> list[Case]:

@@ -18,7 +18,7 @@ from rote.config import to_toml
 from rote.records import KINDS, Match, Span, to_row
 from rote.reporting import figures, marks, names
 from rote.reporting.artifacts import find
-from rote.reporting.cases import Case, TrainingText
+from rote.reporting.cases import Case, TrainingText, run_sentence
 from rote.reporting.contents import COLUMNS, Report, repetitions
 from rote.reporting.plots import Chart, Series, levels_chart, rows_chart
 from rote.reporting.populations import AT_STRANGERS, BASE, MEMBERS, NON_MEMBERS, estimate_of
@@ -190,6 +190,7 @@ def _environment() -> "Environment":
         "attributable": figures.attributable,
         "title_of": names.title_of,
         "one_line": marks.one_line,
+        "run_sentence": run_sentence,
     }
     return environment
 

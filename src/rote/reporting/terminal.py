@@ -13,13 +13,13 @@ from rote.errors import RoteError
 from rote.records import KINDS, Generation, Kind, Match, Score, Span
 from rote.reporting import marks
 from rote.reporting.artifacts import Artifacts, read_artifacts
-from rote.reporting.cases import Case, TrainingText, case_of
+from rote.reporting.cases import Case, TrainingText, case_of, run_sentence
 from rote.reporting.contents import COLUMNS, Report, StrangersRow, report_of, settings_of_run
 from rote.reporting.figures import Figure, attributable, figure, number
 from rote.reporting.names import is_yes_or_no, title_of
 from rote.reporting.page import match_title
 from rote.reporting.populations import AT_STRANGERS, BASE, SHUFFLED, TRUE_SUFFIX
-from rote.runs import REPORT_HTML, Run
+from rote.runs import EXACT, REPORT_HTML, Run
 from rote.visible import visible
 
 if TYPE_CHECKING:
@@ -172,6 +172,11 @@ def _print_case(console: "Console", case: Case) -> None:
         _print_pair(console, case, source)
     if case.more_texts:
         console.print(_plain(f"{case.more_texts} more training texts with matches are not shown."))
+    for run in case.exact_runs:
+        found = marks.one_line(run.generated.of(case.generated), 80)
+        console.print(_plain(f"{run_sentence(run)}, first {run.sources[0].example_id}: {found}"))
+    if case.n_exact_runs > len(case.exact_runs):
+        console.print(_plain(f"{case.n_exact_runs - len(case.exact_runs)} shorter runs: see {EXACT}."))
     for line in _score_lines(case):
         console.print(_plain(line, "dim"))
     console.print()
