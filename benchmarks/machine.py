@@ -1,0 +1,19 @@
+"""The machine that a benchmark ran on."""
+
+import os
+import platform
+from pathlib import Path
+
+
+def machine() -> dict[str, object]:
+    """Processor, cores that this process may use, Python; printed with every result."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": cores,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
