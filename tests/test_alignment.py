@@ -19,6 +19,7 @@ from rote.alignment import (
     make_aligner,
     mark_generic,
 )
+from rote.alignment.passages import TextAligner
 from rote.config import AlignmentConfig
 from rote.errors import ConfigError
 from rote.records import Candidate, Generation, Kind, Match, Prompt, Span
@@ -271,3 +272,13 @@ def test_a_match_found_in_nonmember_text_is_generic(nonmember: Match, is_generic
 def test_a_wrong_language_is_an_error() -> None:
     with pytest.raises(ConfigError, match="found 'English'"):
         make_aligner(AlignmentConfig(language="English"))
+
+
+def test_a_text_aligner_gives_what_align_gives_and_keeps_little() -> None:
+    texts = [VERBATIM, f"{WRITTEN} {VERBATIM}", REWRITTEN, " ".join(NEWS), STORM, ""]
+    aligner = TextAligner(CORRECTED, language="en", max_kept_chars=300)
+    aligner.read(texts)
+    for one in texts:
+        for two in texts:
+            assert aligner.align(one, two) == align(one, two, preset=CORRECTED)
+            assert aligner.kept_chars <= max(300, len(one) + len(two))

@@ -168,6 +168,8 @@ def align(config: AuditConfig, run: Run) -> int:
         chunks = [generations[at : at + ALIGNED_AT_ONCE] for at in range(0, len(generations), ALIGNED_AT_ONCE)]
         for chunk in track(chunks[done:], "aligning", total=len(generations), done=done * ALIGNED_AT_ONCE):
             found: list[Match] = []
+            aligner.texts.read(text for generation in chunk for _, text in members.get(generation.id, []))
+            aligner.texts.read(generation.text for generation in chunk)
             for generation in chunk:
                 prompt = prompts[generation.prompt_id]
                 own = find_matches(generation, prompt, members.get(generation.id, []), aligner)

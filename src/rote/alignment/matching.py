@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from rote.alignment.entities import rule_entities, spacy_entities
 from rote.alignment.kinds import Finding, Judge, find_kinds
 from rote.alignment.paraphrase import LexicalClassifier, load_classifier
-from rote.alignment.passages import align
+from rote.alignment.passages import TextAligner
 from rote.alignment.presets import PRESETS, Preset
 from rote.alignment.verbatim import covered_chars, shared_runs
 from rote.config import AlignmentConfig, ModelConfig
@@ -22,6 +22,7 @@ class Aligner:
     """Everything that finding matches needs besides the texts; made once by `make_aligner`."""
 
     judge: Judge
+    texts: TextAligner
 
     @property
     def preset(self) -> Preset:
@@ -55,7 +56,7 @@ def make_aligner(config: AlignmentConfig, *, model: ModelConfig | None = None) -
         classifier=load_classifier(named, device=device) if named else LexicalClassifier(language),
         find_entities=spacy_entities(config.spacy_model) if config.spacy_model else rule_entities(language),
     )
-    return Aligner(judge)
+    return Aligner(judge, TextAligner(judge.preset, language=language))
 
 
 def find_matches(
@@ -67,7 +68,8 @@ def find_matches(
         generation: what the model wrote.
         prompt: what it was shown; passages that stand in it are marked `in_prompt`.
         candidates: candidates, each with its training text.
-        aligner: preset, paraphrase decision, entities.
+        aligner: preset, paraphrase decision, entities; texts that it has read in bulk (`aligner.texts.read`) are not
+            read again.
 
     Returns:
         Matches by candidate rank, then by place in the generation; `generic` is False (see `mark_generic`). None where
@@ -76,7 +78,7 @@ def find_matches(
     found: list[Match] = []
     copied: list[Span] | None = None
     for candidate, training in sorted(candidates, key=lambda pair: pair[0].rank):
-        passages = align(generation.text, training, preset=aligner.preset, language=aligner.language)
+        passages = aligner.texts.align(generation.text, training)
         for finding in find_kinds(passages, generation.text, training, judge=aligner.judge):
             if copied is None:
                 runs = shared_runs(generation.text, prompt.text, min_chars=PROMPT_RUN_CHARS)

@@ -1,18 +1,20 @@
 """Passages that a generation and a training text share: verbatim, alike, or one a summary of the other."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import cached_property, lru_cache
+from typing import Literal
 
-import numpy as np
-
-from rote.alignment.extension import Clustering, PassagePairs, extend
-from rote.alignment.overlaps import GENERATED, TRAINING, resolve_both_sides, resolve_one_sided
-from rote.alignment.preparation import PreparedText, prepare
+from rote.alignment.pair import rules_of, shared_passages
+from rote.alignment.preparation import prepare_all
 from rote.alignment.presets import Preset
-from rote.alignment.seeding import Floats, Ints, Rows, Seeds, WeightedPair, find_seeds, rows_of, weigh
-from rote.alignment.verbatim import shared_runs, shared_word_runs
-from rote.kernels import kernel
+from rote.alignment.seeding import Rows, rows_of
+from rote.alignment.symbols import Blocks, cut_blocks
+from rote.alignment.verbatim import RawText, block_size, runs_between, shared_word_runs
 from rote.records import Direction, Span
+
+MAX_KEPT_CHARS = 8_000_000
+"""Texts are kept ready up to so many characters together; each takes about 12 bytes."""
 
 Form = Literal["verbatim", "plain", "summary"]
 
@@ -30,24 +32,6 @@ class Passage:
     `wide_gap_sentences` apart, one side at least `idea_ratio` times as long as the other."""
     direction: Direction
     """As seen from the generation, of summaries: condensed = the generation is the shorter. Otherwise none."""
-
-
-COPY_ON_BOTH = 2
-COPY_SIDES = {"generated": GENERATED, "training": TRAINING, "both": COPY_ON_BOTH}
-
-
-class Rules(NamedTuple):
-    """The thresholds and switches of a preset that the kernels need."""
-
-    smooths_idf: bool
-    min_sentence_cosine: float
-    min_sentence_dice: float
-    gap: int
-    wide_gap: int
-    clustering: Clustering
-    copy_side: int
-    """Side on which overlaps are resolved: GENERATED, TRAINING or COPY_ON_BOTH."""
-    min_chars: int
 
 
 def align(generated: str, training: str, *, preset: Preset, language: str = "en") -> list[Passage]:
@@ -68,86 +52,81 @@ def align(generated: str, training: str, *, preset: Preset, language: str = "en"
     Returns:
         Passages by place in the generation; none for empty texts and texts without words.
     """
-    left, right = prepare(generated, preset, language=language), prepare(training, preset, language=language)
-    plain, wide = _aligned(left, right, preset)
-    if preset.keeps_all_forms:
-        found = _verbatim(generated, training, plain, preset) + plain + _summaries(wide, preset)
-    else:
-        found = _verbatim(generated, training, plain, preset) or _published_summary(wide, preset) or plain
-    return sorted(found, key=lambda passage: (passage.generated, passage.training, passage.form))
+    return _aligner(preset, language).align(generated, training)
 
 
-def _aligned(left: PreparedText, right: PreparedText, preset: Preset) -> tuple[list[Passage], list[Passage]]:
-    """The plain and the wide passages."""
-    spans, cosines, plain = shared_passages(rows_of(left), rows_of(right), _rules(preset))
-    found = [
-        Passage(Span(row[0], row[1]), Span(row[2], row[3]), cosine, "plain", "none")
-        for row, cosine in zip(spans.tolist(), cosines.tolist(), strict=True)
-    ]
-    return found[:plain], found[plain:]
+@lru_cache(maxsize=4)
+def _aligner(preset: Preset, language: str) -> "TextAligner":
+    return TextAligner(preset, language=language)
 
 
-def _rules(preset: Preset) -> Rules:
-    return Rules(
-        smooths_idf=preset.smooths_idf,
-        min_sentence_cosine=preset.min_sentence_cosine,
-        min_sentence_dice=preset.min_sentence_dice,
-        gap=preset.gap_sentences,
-        wide_gap=preset.wide_gap_sentences,
-        clustering=Clustering(preset.min_passage_cosine, preset.least_gap_sentences, preset.min_seeds),
-        copy_side=COPY_SIDES[preset.copy_side],
-        min_chars=preset.min_passage_chars,
-    )
+class TextAligner:
+    """`align` for many pairs: a text is made ready once, in bulk with others, and kept while there is room."""
 
+    def __init__(self, preset: Preset, *, language: str, max_kept_chars: int = MAX_KEPT_CHARS) -> None:
+        self.preset = preset
+        self.language = language
+        self.max_kept_chars = max_kept_chars
+        self._rules = rules_of(preset)
+        self._texts: dict[str, _ReadyText] = {}
+        self.kept_chars = 0
 
-@kernel
-def shared_passages(generated: Rows, training: Rows, rules: Rules) -> tuple[Ints, Floats, int]:
-    """The passages that two texts share.
+    def read(self, texts: Iterable[str]) -> None:
+        """Makes texts ready, all those together that are not; the ones read longest ago make room."""
+        wanted = dict.fromkeys(texts)
+        ready = {text: self._texts.pop(text) for text in wanted if text in self._texts}
+        new = [text for text in wanted if text not in ready]
+        for text, prepared in zip(new, prepare_all(new, self.preset, language=self.language), strict=True):
+            ready[text] = _ReadyText(text, rows_of(prepared), block_size(self.preset.verbatim_min_chars + 1))
+            self.kept_chars += len(text)
+        while self._texts and self.kept_chars > self.max_kept_chars:
+            oldest = next(iter(self._texts))
+            del self._texts[oldest]
+            self.kept_chars -= len(oldest)
+        self._texts |= ready
 
-    Returns:
-        Characters (generated start and end, training start and end; passages × 4), cosines, and the number of plain
-        passages; they come first, the wide ones behind.
-    """
-    pair = weigh(generated, training, rules.smooths_idf)
-    seeds = find_seeds(pair, rules.min_sentence_cosine, rules.min_sentence_dice)
-    if len(seeds) == 0:
-        return np.empty((0, 4), np.int32), np.empty(0, np.float64), 0
-    plain, plain_cosines = _long_enough(_resolved(pair, seeds, rules.gap, rules), generated, training, rules.min_chars)
-    wide, wide_cosines = _long_enough(
-        _resolved(pair, seeds, rules.wide_gap, rules), generated, training, rules.min_chars
-    )
-    return np.concatenate((plain, wide)), np.concatenate((plain_cosines, wide_cosines)), len(plain)
+    def align(self, generated: str, training: str) -> list[Passage]:
+        """The passages that the two texts share; see `rote.alignment.align`."""
+        if generated not in self._texts or training not in self._texts:
+            self.read((generated, training))
+        one, two = self._texts[generated], self._texts[training]
+        plain, wide = self._aligned(one.rows, two.rows)
+        found = self._verbatim(one, two, plain)
+        if self.preset.keeps_all_forms:
+            found += plain + _summaries(wide, self.preset)
+        else:
+            found = found or _published_summary(wide, self.preset) or plain
+        return sorted(found, key=lambda passage: (passage.generated, passage.training, passage.form))
 
+    def _aligned(self, generated: Rows, training: Rows) -> tuple[list[Passage], list[Passage]]:
+        """The plain and the wide passages."""
+        spans, cosines, plain = shared_passages(generated, training, self._rules)
+        found = [
+            Passage(Span(start, end), Span(other, other_end), cosine, "plain", "none")
+            for (start, end, other, other_end), cosine in zip(spans.tolist(), cosines.tolist(), strict=True)
+        ]
+        return found[:plain], found[plain:]
 
-@kernel
-def _resolved(pair: WeightedPair, seeds: Seeds, gap: int, rules: Rules) -> PassagePairs:
-    passages = extend(pair, seeds, gap, rules.clustering)
-    if rules.copy_side == COPY_ON_BOTH:
-        return resolve_both_sides(pair, passages)
-    return resolve_one_sided(pair, passages, rules.copy_side)
-
-
-@kernel
-def _long_enough(passages: PassagePairs, generated: Rows, training: Rows, min_chars: int) -> tuple[Ints, Floats]:
-    """Characters and cosines of the passages of at least `min_chars` on both sides."""
-    spans, cosines, found = np.empty_like(passages.ranges), np.empty_like(passages.cosines), 0
-    for i in range(len(passages.ranges)):
-        first, last, other_first, other_last = passages.ranges[i]
-        start, end = generated.starts[first], generated.ends[last]
-        other_start, other_end = training.starts[other_first], training.ends[other_last]
-        if min(end - start, other_end - other_start) >= min_chars:
-            spans[found, 0], spans[found, 1] = start, end
-            spans[found, 2], spans[found, 3] = other_start, other_end
-            cosines[found] = passages.cosines[i]
-            found += 1
-    return spans[:found], cosines[:found]
-
-
-def _verbatim(generated: str, training: str, plain: list[Passage], preset: Preset) -> list[Passage]:
-    if preset.verbatim_anywhere:
-        runs = shared_runs(generated, training, min_chars=preset.verbatim_min_chars + 1)
+    def _verbatim(self, one: "_ReadyText", two: "_ReadyText", plain: list[Passage]) -> list[Passage]:
+        if not self.preset.verbatim_anywhere:
+            return [run for passage in plain for run in _runs_inside(passage, one.text, two.text, self.preset)]
+        runs = runs_between(one.raw, two.raw, two.blocks, min_chars=self.preset.verbatim_min_chars + 1)
         return [Passage(run.read, run.indexed, 1.0, "verbatim", "none") for run in runs]
-    return [run for passage in plain for run in _runs_inside(passage, generated, training, preset)]
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadyText:
+    text: str
+    rows: Rows
+    block_size: int
+
+    @cached_property
+    def raw(self) -> RawText:
+        return RawText(self.text)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        return cut_blocks(self.raw.symbols, self.block_size)
 
 
 def _runs_inside(passage: Passage, generated: str, training: str, preset: Preset) -> list[Passage]:
