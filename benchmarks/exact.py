@@ -99,8 +99,9 @@ def _documents(root: Path) -> Iterator[str]:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             yield file.read()
     for path in sorted((root / "data").glob("*/*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            yield " ".join(str(value) for value in json.loads(line).values())
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                yield " ".join(str(value) for value in json.loads(line).values())
     for path in sorted((root / "pan13-training").glob("s*/*.txt")):
         yield path.read_text(encoding="utf-8", errors="replace")
 

@@ -1,6 +1,7 @@
 """The exact index against plain search: `in` over all texts, and token by token for the runs."""
 
 import re
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from rote.errors import DataError, StaleRunError
 from rote.records import Example, Source, Span
 from rote.retrieval.exact import ExactIndex, build_exact, open_exact
+from rote.retrieval.exact.boundaries import character_classes, decode, inside_words, is_boundary
 from rote.retrieval.exact.normal import normal_texts
 from rote.text import tokens
 
@@ -70,14 +72,38 @@ def plain_runs(text: str, held: list[str], min_chars: int) -> list[tuple[Span, i
     return runs
 
 
+@settings(deadline=None)
 @given(st.lists(texts, max_size=4))
 def test_normal_texts_are_the_bytes_with_one_blank_for_white_space(held: list[str]) -> None:
     found = normal_texts(held)
     assert found.content.tobytes() == b"".join(normal(text) + b"\xff" for text in held)
-    for text, first in zip(held, found.first, strict=False):
-        boundaries = {len(normal(text[: span.start])) for span in tokens(text)} | {len(normal(text))}
-        flags = found.inside[first : first + len(normal(text)) + 1]
-        assert [place for place, is_inside in enumerate(flags) if not is_inside] == sorted(boundaries)
+    assert found.first.tolist() == [0, *accumulate(len(normal(text)) + 1 for text in held)]
+
+
+def test_every_white_space_is_one_blank() -> None:
+    spaces = [chr(code) for code in range(0x110000) if chr(code).isspace()]
+    (text,) = normal_texts(["a".join(spaces)]).content.tobytes().split(b"\xff")[:-1]
+    assert text == b"a".join([b" "] * len(spaces))
+    others = "".join(chr(code) for code in range(0x110000) if not chr(code).isspace())
+    assert normal_texts([others]).content[:-1].tobytes() == others.encode("utf-8", "surrogatepass")
+
+
+token_texts = st.text(
+    st.one_of(st.sampled_from("ab1_ '’.,-\u0301\u0e01\u0e31\u0e51中é\ud800\u0660😀"), st.characters())
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(token_texts)
+def test_boundaries_are_those_of_the_tokens(text: str) -> None:
+    spaced_text = spaced(text)
+    content = normal_texts([text]).content
+    found = [place for place in range(len(content)) if is_boundary(content, place, character_classes())]
+    starts = [span.start for span in tokens(spaced_text)] + [len(spaced_text)]
+    assert found == [len(spaced_text[:start].encode("utf-8", "surrogatepass")) for start in starts]
+    codes = decode(content[:-1])
+    assert codes.tolist() == list(map(ord, spaced_text))
+    assert np.flatnonzero(inside_words(codes, character_classes()) == 0).tolist() == starts[:-1]
 
 
 @settings(deadline=None, max_examples=150)

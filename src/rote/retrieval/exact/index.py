@@ -6,7 +6,7 @@ import shutil
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rote.errors import DataError, StaleRunError
 from rote.records import ExactRun, Example, Source, Span, content_id
+from rote.retrieval.exact.boundaries import ALPHANUMERIC, character_classes, decode, inside_words
 from rote.retrieval.exact.normal import END, NormalTexts, normal_texts
 from rote.retrieval.exact.suffixes import (
     PAD,
@@ -46,8 +47,6 @@ class Shard:
 
     content: _Bytes
     """The normal texts (see `NormalTexts`), then `PAD` bytes."""
-    inside: _Bytes
-    """`NormalTexts.inside`, one bit per byte."""
     suffixes: NDArray[np.int32]
     keys: NDArray[np.uint64]
     more_keys: NDArray[np.uint64]
@@ -74,21 +73,20 @@ class ExactIndex:
     first_example: tuple[int, ...]
     """Position in `example_ids` of the first text of each shard."""
 
-    def matching_lengths(self, texts: Iterable[str]) -> list[_Places]:
+    def matching_lengths(self, texts: Sequence[str]) -> list[_Places]:
         """For every byte of each text the length in bytes of the longest string from there on that is indexed.
 
         The bytes are those of the text in UTF-8 with every run of white space made one blank. The string lies in one
         training text; it may begin and end inside a word (and inside a character). Empty text: empty array.
         """
-        found = []
-        for text in texts:
-            query = _Query.of(text)
-            every = np.arange(query.size, dtype=np.int64)
-            longest = np.zeros(query.size, dtype=np.int64)
-            for shard in self.shards:
-                longest = np.maximum(longest, _match(query, every, shard).lengths)
-            found.append(longest)
-        return found
+        normal = normal_texts(texts)
+        content = np.concatenate([normal.content, np.full(PAD, END, dtype=np.uint8)])
+        content[content == END] = QUERY_END
+        places = np.flatnonzero(content != QUERY_END)
+        longest = np.zeros(len(content), dtype=np.int64)
+        for shard in self.shards:
+            longest[places] = np.maximum(longest[places], _match(content, places, shard).lengths)
+        return [longest[start : end - 1] for start, end in pairwise(normal.first)]
 
     def longest_run(self, text: str) -> int:
         """Characters of the longest run (see `runs`) of any length; 0 where there is none."""
@@ -113,10 +111,10 @@ class ExactIndex:
     def _read(self, query: "_Query", *, min_chars: int) -> "_Reach":
         ends, longest = query.starts.copy(), 0
         for shard in self.shards:
-            found = _match(query, query.starts, shard)
+            found = _match(query.content, query.starts, shard)
             longest = reach(
                 query.content, query.starts, found.lengths, found.ranks, query.last_end, query.chars, query.letters,
-                shard.content, shard.suffixes, shard.inside, min_chars, longest, ends,
+                shard.content, shard.suffixes, character_classes(), min_chars, longest, ends,
             )  # fmt: skip
         return _Reach(ends, longest)
 
@@ -137,7 +135,7 @@ class ExactIndex:
     def _occurrences(self, query: "_Query", start: int, end: int, number: int) -> "_Occurrences":
         shard, size = self.shards[number], end - start
         low, high = interval(query.content, start, size, shard.content, shard.suffixes)
-        starts = np.sort(aligned_starts(shard.suffixes, low, high, size, shard.inside))
+        starts = np.sort(aligned_starts(shard.content, shard.suffixes, low, high, size, character_classes()))
         texts, at = np.unique(np.searchsorted(shard.first, starts, side="right") - 1, return_index=True)
         return _Occurrences(len(starts), texts + self.first_example[number], starts[at])
 
@@ -154,7 +152,7 @@ class ExactIndex:
 def build_exact(examples: Iterable[Example], folder: Path, *, shard_bytes: int = SHARD_BYTES) -> None:
     """Indexes the texts of the examples in a folder, which appears whole or not at all.
 
-    An index of the same texts that is there already is kept. About 5.7 bytes on disk per byte of text; while it is
+    An index of the same texts that is there already is kept. About 5.6 bytes on disk per byte of text; while it is
     built, 6 bytes of memory per byte of the largest shard.
 
     Raises:
@@ -217,14 +215,16 @@ class _Query:
     def of(cls, text: str) -> "_Query":
         normal = normal_texts([text])
         content, size = normal.content[:-1], len(normal.content) - 1
-        is_boundary = normal.inside == 0
-        is_text = content != 0x20
+        first_bytes, is_text = _is_first_byte(content), content != 0x20
+        codes = decode(content)
+        is_boundary = np.ones(size + 1, dtype=bool)
+        is_boundary[:-1] = False
+        is_boundary[:-1][first_bytes] = inside_words(codes, character_classes()) == 0
         ends = np.flatnonzero(is_boundary[1:] & is_text) + 1
         last_end = np.zeros(size + 1, dtype=np.int64)
         last_end[ends] = ends
-        first_bytes = _is_first_byte(content)
         is_letter = np.zeros(size, dtype=bool)
-        is_letter[first_bytes] = [one.isalnum() for one in content.tobytes().decode("utf-8", "surrogatepass")]
+        is_letter[first_bytes] = character_classes()[codes] & ALPHANUMERIC > 0
         chars = _before(first_bytes)
         return cls(
             content=np.concatenate([content, np.full(PAD, QUERY_END, dtype=np.uint8)]),
@@ -274,10 +274,10 @@ class _Reach:
                     yield start, end
 
 
-def _match(query: _Query, places: _Places, shard: Shard) -> _Matches:
+def _match(query: _Bytes, places: _Places, shard: Shard) -> _Matches:
     found = _Matches(np.empty(len(places), dtype=np.int64), np.empty(len(places), dtype=np.int64))
     match(
-        query.content, places, shard.content, shard.suffixes, shard.keys, shard.more_keys, found.lengths, found.ranks
+        query, places, shard.content, shard.suffixes, shard.keys, shard.more_keys, found.lengths, found.ranks
     )  # fmt: skip
     return found
 
@@ -320,7 +320,6 @@ def _write_shard(texts: Sequence[str], folder: Path) -> None:
     folder.mkdir()
     normal = _joined([normal_texts(batch) for batch in _batches(texts)])
     content = np.concatenate([normal.content, np.full(PAD, END, dtype=np.uint8)])
-    np.save(folder / "inside.npy", np.packbits(normal.inside))
     for name in ("first", "blanks", "blank_chars"):
         np.save(folder / f"{name}.npy", getattr(normal, name))
     del normal
@@ -349,7 +348,6 @@ def _joined(parts: Sequence[NormalTexts]) -> NormalTexts:
     shifted = list(zip(parts, offsets, strict=False))
     return NormalTexts(
         content=np.concatenate([part.content for part in parts]),
-        inside=np.concatenate([part.inside for part in parts]),
         first=np.concatenate([part.first[:-1] + offset for part, offset in shifted] + [np.array(offsets[-1:])]),
         blanks=np.concatenate([part.blanks + offset for part, offset in shifted]),
         blank_chars=np.concatenate([part.blank_chars for part in parts]),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rote.kernels import kernel
+from rote.retrieval.exact.boundaries import is_boundary
 
 STEP = 32
 """One suffix in so many has keys: 0.5 bytes of keys per byte of text."""
@@ -174,12 +175,6 @@ def _search_suffixes(
 
 
 @kernel
-def is_boundary(inside: NDArray[np.uint8], place: int) -> bool:
-    """Whether a run may begin or end before that byte; `inside` holds one bit per byte, the highest first."""
-    return not inside[place >> 3] >> (7 - (place & 7)) & 1
-
-
-@kernel
 def reach(
     query: NDArray[np.uint8],
     places: NDArray[np.int64],
@@ -190,7 +185,7 @@ def reach(
     letters: NDArray[np.int64],
     content: NDArray[np.uint8],
     suffixes: NDArray[np.int32],
-    inside: NDArray[np.uint8],
+    classes: NDArray[np.uint8],
     min_chars: int,
     longest: int,
     ends: NDArray[np.int64],
@@ -204,7 +199,8 @@ def reach(
         query, places, lengths, ranks: as in `match`; the places are those where a run may begin, ascending.
         last_end: for every byte of the query the last place up to there where a run may end.
         chars, letters: number of characters, of letters and digits, before every byte of the query.
-        content, suffixes, inside: the index.
+        content, suffixes: the index.
+        classes: see `character_classes`.
         min_chars, longest: see above.
         ends: places where runs end, as known from other indexes; raised where this one reaches farther.
 
@@ -223,8 +219,8 @@ def reach(
                     end = last_end[place + common_prefix(query, place, content, start, 0)[0]]
                     if end <= max(best, furthest) or chars[end] - chars[place] < min(min_chars, longest + 1):
                         break
-                    if is_boundary(inside, start):
-                        while end > best and not is_boundary(inside, start + end - place):
+                    if is_boundary(content, start, classes):
+                        while end > best and not is_boundary(content, start + end - place, classes):
                             end = last_end[end - 1]
                         best = max(best, end)
                     rank += direction
@@ -260,14 +256,14 @@ def interval(
 
 @kernel
 def aligned_starts(
-    suffixes: NDArray[np.int32], low: int, high: int, size: int, inside: NDArray[np.uint8]
+    content: NDArray[np.uint8], suffixes: NDArray[np.int32], low: int, high: int, size: int, classes: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
     """Where those of the suffixes low : high start that begin at a boundary and have one `size` bytes on."""
     starts = np.empty(high - low, dtype=np.int64)
     found = 0
     for rank in range(low, high):
         start = suffixes[rank]
-        if is_boundary(inside, start) and is_boundary(inside, start + size):
+        if is_boundary(content, start, classes) and is_boundary(content, start + size, classes):
             starts[found] = start
             found += 1
     return starts[:found]
