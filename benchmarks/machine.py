@@ -2,11 +2,12 @@
 
 import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
 
 
 def machine() -> dict[str, object]:
-    """Processor, cores that this process may use, Python; printed with every result."""
+    """Processor, cores that this process may use, versions; printed with every result."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -16,4 +17,5 @@ def machine() -> dict[str, object]:
         "cores": cores,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        **{package: version(package) for package in ("numba", "numpy")},
     }

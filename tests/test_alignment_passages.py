@@ -1,10 +1,13 @@
 """Seeds, clusters, adaptive gaps and overlaps: hand examples, and the kernels against the plain reference."""
 
 import math
+import os
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import plain
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -194,8 +197,8 @@ presets = st.sampled_from([PAN2015, ZENG2024, CORRECTED])
 
 def is_clear(one: list[Counter[str]], two: list[Counter[str]], preset: Preset) -> bool:
     """Whether no cosine of two sentences lies within rounding of the threshold."""
-    texts = reference.Texts((one, two), preset)
-    cosines = [reference.cosine(a, b) for a in texts.vectors[0] for b in texts.vectors[1]]
+    texts = plain.TextPair([one, two], preset)
+    cosines = [plain.cosine(a, b) for a in texts.vectors[0] for b in texts.vectors[1]]
     return all(abs(x - preset.min_sentence_cosine) > 1e-9 for x in cosines)
 
 
@@ -205,21 +208,22 @@ def test_the_kernels_find_what_the_plain_reference_finds(
     one: list[Counter[str]], two: list[Counter[str]], preset: Preset, gap: int
 ) -> None:
     assume(is_clear(one, two, preset))
-    texts, pair = reference.Texts((one, two), preset), counted(one, preset, two)
+    texts, pair = plain.TextPair([one, two], preset), counted(one, preset, two)
     seeds = find_seeds(pair, preset.min_sentence_cosine, preset.min_sentence_dice)
-    assert list(map(tuple, seeds.tolist())) == texts.seeds()
+    assert list(map(tuple, seeds.tolist())) == texts.find_seeds()
     clustering = Clustering(preset.min_passage_cosine, preset.least_gap_sentences, preset.min_seeds)
     passages = extend(pair, seeds, gap, clustering)
-    assert as_lists(texts.extend(texts.seeds(), gap)) == passages.ranges.tolist()
-    assert passages.cosines.tolist() == pytest.approx([p.cosine for p in texts.extend(texts.seeds(), gap)])
-    expected = texts.extend(texts.seeds(), gap)
+    assert as_lists(texts.extend(texts.find_seeds(), gap)) == passages.ranges.tolist()
+    assert passages.cosines.tolist() == pytest.approx([p.cosine for p in texts.extend(texts.find_seeds(), gap)])
+    expected = texts.extend(texts.find_seeds(), gap)
     for side in (GENERATED, TRAINING):
-        kept = resolve_one_sided(pair, passages, side).ranges.tolist()
-        assert kept == as_lists(texts.resolve_one_sided(expected, side))
-    assert resolve_both_sides(pair, passages).ranges.tolist() == as_lists(texts.resolve_both_sides(expected))
+        texts.preset = replace(preset, copy_side="generated" if side == GENERATED else "training")
+        assert resolve_one_sided(pair, passages, side).ranges.tolist() == as_lists(texts.resolve(expected))
+    kept = reference.resolve_both_sides(texts, expected)
+    assert resolve_both_sides(pair, passages).ranges.tolist() == as_lists(kept)
 
 
-def as_lists(passages: list[reference.Pair]) -> list[list[int]]:
+def as_lists(passages: list[plain.PassagePair]) -> list[list[int]]:
     return [[*passage.sides[0], *passage.sides[1]] for passage in passages]
 
 
@@ -230,3 +234,24 @@ def test_a_text_that_repeats_itself_keeps_its_strongest_seeds() -> None:
     assert len(seeds) == 1500 * (MAX_SEEDS // len(rows)) + 1
     assert all(row % 2 == column % 2 for row, column in seeds[:2000].tolist())
     assert math.isclose(len(seeds), MAX_SEEDS, rel_tol=0.01)
+
+
+SHARED = Path(os.environ.get("ROTE_SHARED", Path(__file__).parents[2] / "shared")) / "pan13-training"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", [PAN2015, ZENG2024, CORRECTED], ids=lambda preset: preset.name)
+def test_real_documents_are_aligned_as_by_the_plain_reference(preset: Preset) -> None:
+    if not SHARED.exists():
+        pytest.skip(f"the PAN-13 documents are not at {SHARED} (set ROTE_SHARED)")
+    for line in (SHARED / "pairs").read_text(encoding="utf-8").splitlines()[::70]:
+        texts = (
+            (SHARED / folder / name).read_text(encoding="utf-8")
+            for folder, name in zip(("susp", "src"), line.split(), strict=True)
+        )
+        generated, training = texts
+        found, expected = align(generated, training, preset=preset), reference.aligned(generated, training, preset)
+        assert [(p.generated, p.training, p.form, p.direction) for p in found] == [
+            (p.generated, p.training, p.form, p.direction) for p in expected
+        ], line
+        assert [p.similarity for p in found] == pytest.approx([p.similarity for p in expected])

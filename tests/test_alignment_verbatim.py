@@ -5,12 +5,13 @@ from itertools import pairwise
 from string import ascii_letters
 
 import numpy as np
+import plain
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference_alignment as reference
-from rote.alignment import symbols
+from rote.alignment import PAN2015, symbols
 from rote.alignment.symbols import Matches, Symbols, cut_blocks, find_matches, keep_maximal
 from rote.alignment.verbatim import RawText, block_size, covered_chars, shared_runs, shared_word_runs
 from rote.records import Span
@@ -90,8 +91,9 @@ def test_runs_of_characters_are_those_of_the_reference(read: str, indexed: str, 
 @settings(deadline=None, max_examples=500)
 def test_runs_of_words_are_those_of_the_reference(read: str, indexed: str, min_chars: int) -> None:
     found = [(run.read, run.indexed) for run in shared_word_runs(read, indexed, min_chars=min_chars)]
-    words = (reference.lower_words(text, Span(0, len(text))) for text in (indexed, read))
-    runs = reference.RunIndex(next(words)).common_runs(next(words))
+    tokenizer = reference.tokenizer_of(PAN2015)
+    one, two = (plain.lower_words(text, Span(0, len(text)), tokenizer) for text in (read, indexed))
+    runs = plain.RunIndex(two).common_runs(one)
     assert found == [(run.read, run.indexed) for run in runs if len(run.indexed) > min_chars]
 
 
