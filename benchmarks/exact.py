@@ -113,8 +113,8 @@ def make_queries(texts: Sequence[str], unseen: Sequence[str], count: int) -> lis
     while len(queries) < count:
         rate = EDIT_RATES[len(queries) // 2 % len(EDIT_RATES)]
         text = draw.choice(texts if len(queries) % 2 else unseen)
-        others = draw.choice(texts).split(" ")
-        found = text.split(" ")[:QUERY_WORDS]
+        others = draw.choice(texts).split()
+        found = text.split()[:QUERY_WORDS]
         queries.append(" ".join(draw.choice(others) if draw.random() < rate else word for word in found))
     return queries
 
