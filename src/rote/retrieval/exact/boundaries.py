@@ -1,0 +1,142 @@
+"""Where a run may begin or end: between two tokens of `rote.text.tokens`, decided in kernels.
+
+The index keeps no tokens. A place is looked at when a run begins or ends there, from the last blank on: no token but a
+blank holds one, so tokens behind it do not depend on what stands before.
+"""
+
+import re
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rote.kernels import kernel
+from rote.text import _MARKS, _UNSPACED
+
+_LETTER, _DIGIT, _UNSPACED_CHAR, _MARK, ALPHANUMERIC = 1, 2, 4, 8, 16
+_CODES = 0x110000
+_PATTERNS = {
+    _LETTER: rf"[^\W{_UNSPACED}]+",
+    _DIGIT: r"\d+",
+    _UNSPACED_CHAR: f"[{_UNSPACED}]+",
+    _MARK: f"[{_MARKS}]+",
+    ALPHANUMERIC: r"[^\W_]+",
+}
+
+
+@cache
+def character_classes() -> NDArray[np.uint8]:
+    """By code point: the classes of characters that words are made of, as `rote.text` has them."""
+    every = "".join(map(chr, range(_CODES)))
+    classes = np.zeros(_CODES, dtype=np.uint8)
+    for flag, pattern in _PATTERNS.items():
+        for match in re.finditer(pattern, every):
+            classes[match.start() : match.end()] |= flag
+    return classes
+
+
+@kernel
+def word_end(codes: NDArray[np.uint32], at: int, classes: NDArray[np.uint8]) -> int:
+    """Where the word that begins at that character ends; the character itself where none begins."""
+    size = len(codes)
+    if classes[codes[at]] & _UNSPACED_CHAR:
+        return _span(codes, at + 1, classes, _MARK)
+    if classes[codes[at]] & _DIGIT:
+        digits = end = _span(codes, at, classes, _DIGIT)
+        while end + 1 < size and _is_point(codes[end]) and classes[codes[end + 1]] & _DIGIT:
+            end = _span(codes, end + 1, classes, _DIGIT)
+        if end > digits:
+            return end
+    end = _span(codes, at, classes, _LETTER)
+    while at < end < size:
+        if classes[codes[end]] & _MARK:
+            end = _span(codes, end, classes, _MARK)
+        elif end + 1 < size and _is_apostrophe(codes[end]) and classes[codes[end + 1]] & _LETTER:
+            end += 1
+        else:
+            break
+        end = _span(codes, end, classes, _LETTER)
+    return end
+
+
+@kernel
+def inside_words(codes: NDArray[np.uint32], classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """For every character 1 where a word that began before it goes on."""
+    inside = np.zeros(len(codes), dtype=np.uint8)
+    at = 0
+    while at < len(codes):
+        end = max(word_end(codes, at, classes), at + 1)
+        inside[at + 1 : end] = 1
+        at = end
+    return inside
+
+
+@kernel
+def is_boundary(content: NDArray[np.uint8], place: int, classes: NDArray[np.uint8]) -> bool:
+    """Whether a token may end before that byte of normal texts (see `normal_texts`), and another one begin."""
+    after, before = int(content[place]), int(content[place - 1]) if place > 0 else 0xFF
+    if _ends_words(before) or _ends_words(after):
+        return True
+    if after & 0xC0 == 0x80 or (_is_latin(before) and _is_latin(after)):
+        return False
+    start = end = place
+    while start > 0 and not _ends_words(content[start - 1]):
+        start -= 1
+    while not _ends_words(content[end]):
+        end += 1
+    codes = decode(content[start:end])
+    wanted = len(decode(content[start:place]))
+    at = 0
+    while at < wanted:
+        at = max(word_end(codes, at, classes), at + 1)
+    return at == wanted
+
+
+@kernel
+def decode(content: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """The code points of whole characters in UTF-8."""
+    codes = np.empty(len(content), dtype=np.uint32)
+    count = 0
+    for byte in content:
+        if byte < 0x80:
+            codes[count] = byte
+        elif byte >= 0xF0:
+            codes[count] = byte & 0x07
+        elif byte >= 0xE0:
+            codes[count] = byte & 0x0F
+        elif byte >= 0xC0:
+            codes[count] = byte & 0x1F
+        else:
+            codes[count - 1] = codes[count - 1] << np.uint32(6) | np.uint32(byte & 0x3F)
+            continue
+        count += 1
+    return codes[:count]
+
+
+@kernel
+def _span(codes: NDArray[np.uint32], at: int, classes: NDArray[np.uint8], wanted: int) -> int:
+    """The end of the characters of that class from `at` on."""
+    while at < len(codes) and classes[codes[at]] & wanted:
+        at += 1
+    return at
+
+
+@kernel
+def _is_point(code: int) -> bool:
+    return code == 0x2E or code == 0x2C
+
+
+@kernel
+def _is_apostrophe(code: int) -> bool:
+    return code == 0x27 or code == 0x2019
+
+
+@kernel
+def _is_latin(byte: int) -> bool:
+    return 0x41 <= byte <= 0x5A or 0x61 <= byte <= 0x7A
+
+
+@kernel
+def _ends_words(byte: int) -> bool:
+    """A blank, or the end of a text."""
+    return byte == 0x20 or byte == 0xFF
