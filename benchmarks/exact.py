@@ -13,28 +13,23 @@ One JSON object per line on stdout, progress on stderr:
 """
 
 import argparse
-import gzip
 import json
-import os
-import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from machine import machine
 from numpy.typing import NDArray
+from shared_records import make_queries, records
 
 from rote.records import Example
 from rote.retrieval.exact import ExactIndex, build_exact, open_exact
 
 RECORD_CHARS = 1000
-QUERY_WORDS = 85
-"""About 100 tokens, 500 bytes."""
-EDIT_RATES = (0.0, 0.05, 0.1, 0.2, 0.5)
 
 
 def main() -> int:
@@ -46,8 +41,8 @@ def main() -> int:
     parser.add_argument("--without-peer", action="store_true", help="leave infini-gram out")
     parser.add_argument("--folder", type=Path, help="where the indexes are written (default: a temporary folder)")
     arguments = parser.parse_args()
-    texts, unseen = shared_texts(arguments.megabytes)
-    queries = make_queries(texts, unseen, arguments.generations)
+    texts, unseen = texts_of(arguments.megabytes)
+    queries = [query.text for query in make_queries(texts, unseen, arguments.generations)]
     report("machine", **machine())
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         ours = measure_ours(texts, queries, Path(folder))
@@ -66,15 +61,12 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def shared_texts(megabytes: float) -> tuple[list[str], list[str]]:
-    """Records of about 1,000 characters with one blank for white space, that many megabytes; and 2,000 that follow."""
-    root = Path(os.environ.get("ROTE_SHARED", "../shared"))
-    if not root.exists():
-        raise SystemExit(f"{root} does not exist: set ROTE_SHARED to the folder with the shared data")
+def texts_of(megabytes: float) -> tuple[list[str], list[str]]:
+    """Records of that many megabytes, and 2,000 that follow them."""
     wanted, held = megabytes * 1e6, 0
     texts: list[str] = []
     unseen: list[str] = []
-    for text in _records(root):
+    for text in records(RECORD_CHARS):
         if held < wanted:
             texts.append(text)
             held += len(text.encode("utf-8")) + 1
@@ -83,40 +75,8 @@ def shared_texts(megabytes: float) -> tuple[list[str], list[str]]:
         else:
             break
     if held < wanted:
-        raise SystemExit(f"{root} has {held / 1e6:.0f} MB of text, fewer than --megabytes {megabytes:g}")
+        raise SystemExit(f"the shared data have {held / 1e6:.0f} MB of text, fewer than --megabytes {megabytes:g}")
     return texts, unseen or texts[-2000:]
-
-
-def _records(root: Path) -> Iterator[str]:
-    for text in _documents(root):
-        whole = " ".join(text.split())
-        for start in range(0, len(whole), RECORD_CHARS):
-            yield whole[start : start + RECORD_CHARS]
-
-
-def _documents(root: Path) -> Iterator[str]:
-    for path in sorted((root / "data" / "pretrain").glob("*.txt.gz")):
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            yield file.read()
-    for path in sorted((root / "data").glob("*/*.jsonl")):
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                yield " ".join(str(value) for value in json.loads(line).values())
-    for path in sorted((root / "pan13-training").glob("s*/*.txt")):
-        yield path.read_text(encoding="utf-8", errors="replace")
-
-
-def make_queries(texts: Sequence[str], unseen: Sequence[str], count: int) -> list[str]:
-    """By turns copies with one of `EDIT_RATES` of their words replaced, and unseen text."""
-    draw = random.Random(0)
-    queries = []
-    while len(queries) < count:
-        rate = EDIT_RATES[len(queries) // 2 % len(EDIT_RATES)]
-        text = draw.choice(texts if len(queries) % 2 else unseen)
-        others = draw.choice(texts).split()
-        found = text.split()[:QUERY_WORDS]
-        queries.append(" ".join(draw.choice(others) if draw.random() < rate else word for word in found))
-    return queries
 
 
 def measure_ours(texts: Sequence[str], queries: Sequence[str], folder: Path) -> "Ours":

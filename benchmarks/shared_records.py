@@ -1,0 +1,63 @@
+"""Texts for the benchmarks: records cut from the shared data, and generations that copy them more or less."""
+
+import gzip
+import json
+import os
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+QUERY_WORDS = 85
+"""About 100 tokens, 500 bytes."""
+EDIT_RATES = (0.0, 0.05, 0.1, 0.2, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A text as a model might write it."""
+
+    text: str
+    source: int | None
+    """Number of the record that it was copied from; None for unseen text."""
+    edited: float
+    """Share of the words that were replaced."""
+
+
+def records(chars: int) -> Iterator[str]:
+    """Novels, the sample data, then PAN's documents, cut every so many characters; one blank for all white space."""
+    for text in _documents():
+        whole = " ".join(text.split())
+        for start in range(0, len(whole), chars):
+            record = whole[start : start + chars].strip()
+            if record:
+                yield record
+
+
+def make_queries(texts: Sequence[str], unseen: Sequence[str], count: int) -> list[Query]:
+    """By turns copies with one of `EDIT_RATES` of their words replaced by words of other records, and unseen text."""
+    draw = random.Random(0)
+    queries = []
+    while len(queries) < count:
+        rate = EDIT_RATES[len(queries) // 2 % len(EDIT_RATES)]
+        source = draw.randrange(len(texts)) if len(queries) % 2 else None
+        text = draw.choice(unseen) if source is None else texts[source]
+        others = draw.choice(texts).split()
+        found = [draw.choice(others) if draw.random() < rate else word for word in text.split()[:QUERY_WORDS]]
+        queries.append(Query(" ".join(found), source, rate))
+    return queries
+
+
+def _documents() -> Iterator[str]:
+    root = Path(os.environ.get("ROTE_SHARED", "../shared"))
+    if not root.exists():
+        raise SystemExit(f"{root} does not exist: set ROTE_SHARED to the folder with the shared data")
+    for path in sorted((root / "data" / "pretrain").glob("*.txt.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            yield file.read()
+    for path in sorted((root / "data").glob("*/*.jsonl")):
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                yield " ".join(str(value) for value in json.loads(line).values())
+    for path in sorted((root / "pan13-training").glob("s*/*.txt")):
+        yield path.read_text(encoding="utf-8", errors="replace")
