@@ -73,12 +73,29 @@ def inside_words(codes: NDArray[np.uint32], classes: NDArray[np.uint8]) -> NDArr
 
 @kernel
 def is_boundary(content: NDArray[np.uint8], place: int, classes: NDArray[np.uint8]) -> bool:
-    """Whether a token may end before that byte of normal texts (see `normal_texts`), and another one begin."""
-    after, before = int(content[place]), int(content[place - 1]) if place > 0 else 0xFF
-    if _ends_words(before) or _ends_words(after):
+    """Whether a token ends before that byte of normal texts (see `normal_texts`), and another one begins.
+
+    Decided by the characters on both sides where they can: one that stands in no word, two letters, two digits.
+    """
+    if place == 0 or _ends_words(content[place - 1]) or _ends_words(content[place]):
         return True
-    if after & 0xC0 == 0x80 or (_is_latin(before) and _is_latin(after)):
+    if content[place] & 0xC0 == 0x80:
         return False
+    start = place - 1
+    while content[start] & 0xC0 == 0x80:
+        start -= 1
+    pair = decode(content[start : place + 4])
+    before, after = classes[pair[0]], classes[pair[1]]
+    if after & (_LETTER | _DIGIT | _MARK) == 0 and not _is_point(pair[1]) and not _is_apostrophe(pair[1]):
+        return True
+    if before & after & _LETTER and (after & _DIGIT or not before & _DIGIT):
+        return False
+    return _is_boundary_by_words(content, place, classes)
+
+
+@kernel
+def _is_boundary_by_words(content: NDArray[np.uint8], place: int, classes: NDArray[np.uint8]) -> bool:
+    """The same where the characters on both sides do not decide it: reads word by word from the last blank on."""
     start = end = place
     while start > 0 and not _ends_words(content[start - 1]):
         start -= 1
@@ -129,11 +146,6 @@ def _is_point(code: int) -> bool:
 @kernel
 def _is_apostrophe(code: int) -> bool:
     return code == 0x27 or code == 0x2019
-
-
-@kernel
-def _is_latin(byte: int) -> bool:
-    return 0x41 <= byte <= 0x5A or 0x61 <= byte <= 0x7A
 
 
 @kernel
