@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rote.errors import DataError, StaleRunError
 from rote.records import Example, Source, Span
 from rote.retrieval.exact import ExactIndex, build_exact, open_exact
-from rote.retrieval.exact.boundaries import character_classes, decode, inside_words, is_boundary
+from rote.retrieval.exact.boundaries import character_classes, decode, is_boundary, read_tokens
 from rote.retrieval.exact.normal import normal_texts
 from rote.text import tokens
 
@@ -101,9 +101,22 @@ def test_boundaries_are_those_of_the_tokens(text: str) -> None:
     found = [place for place in range(len(content)) if is_boundary(content, place, character_classes())]
     starts = [span.start for span in tokens(spaced_text)] + [len(spaced_text)]
     assert found == [len(spaced_text[:start].encode("utf-8", "surrogatepass")) for start in starts]
-    codes = decode(content[:-1])
-    assert codes.tolist() == list(map(ord, spaced_text))
-    assert np.flatnonzero(inside_words(codes, character_classes()) == 0).tolist() == starts[:-1]
+    assert decode(content[:-1]).tolist() == list(map(ord, spaced_text))
+
+
+@settings(deadline=None)
+@given(token_texts)
+def test_tokens_are_read_as_they_are_cut(text: str) -> None:
+    spaced_text = spaced(text)
+    content = normal_texts([text]).content[:-1]
+    starts, last_end, chars, letters = (np.zeros(len(content) + 1, dtype=np.int64) for _ in range(4))
+    count = read_tokens(content, character_classes(), starts, last_end, chars, letters)
+    spans = [span for span in tokens(spaced_text) if span.of(spaced_text) != " "]
+    place = [len(spaced_text[:at].encode("utf-8", "surrogatepass")) for at in range(len(spaced_text) + 1)]
+    assert starts[:count].tolist() == [place[span.start] for span in spans]
+    for at, byte in enumerate(place):
+        assert last_end[byte] == max((place[span.end] for span in spans if span.end <= at), default=0)
+        assert (chars[byte], letters[byte]) == (at, sum(map(str.isalnum, spaced_text[:at])))
 
 
 @settings(deadline=None, max_examples=150)
@@ -191,7 +204,7 @@ def test_an_index_of_the_same_texts_is_kept(tmp_path: Path) -> None:
 
 def test_arrays_stay_on_the_disk(tmp_path: Path) -> None:
     (shard,) = made(tmp_path, ["one text"]).shards
-    assert isinstance(shard.suffixes, np.memmap)
+    assert isinstance(shard.suffixes.base, np.memmap)
 
 
 def test_what_cannot_be_indexed_or_opened_is_told(tmp_path: Path) -> None:

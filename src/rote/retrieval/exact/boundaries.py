@@ -60,15 +60,45 @@ def word_end(codes: NDArray[np.uint32], at: int, classes: NDArray[np.uint8]) -> 
 
 
 @kernel
-def inside_words(codes: NDArray[np.uint32], classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """For every character 1 where a word that began before it goes on."""
-    inside = np.zeros(len(codes), dtype=np.uint8)
-    at = 0
+def read_tokens(
+    content: NDArray[np.uint8],
+    classes: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    last_end: NDArray[np.int64],
+    chars: NDArray[np.int64],
+    letters: NDArray[np.int64],
+) -> int:
+    """Reads a normal text once, token by token; white space is none.
+
+    Args:
+        content: the text, without its end.
+        classes: see `character_classes`.
+        starts: gets the bytes at which tokens begin; the rest is left as it is.
+        last_end: gets, for each byte and for the end of the text, the last place up to there at which a token ends.
+        chars: gets the number of characters that begin before it.
+        letters: gets the number of letters and digits before it.
+
+    Returns:
+        The number of tokens.
+    """
+    codes = decode(content)
+    count = at = byte = end = letter = 0
     while at < len(codes):
-        end = max(word_end(codes, at, classes), at + 1)
-        inside[at + 1 : end] = 1
-        at = end
-    return inside
+        after = max(word_end(codes, at, classes), at + 1)
+        is_text = codes[at] != 0x20
+        if is_text:
+            starts[count] = byte
+            count += 1
+        while at < after:
+            size = 1 + (codes[at] >= 0x80) + (codes[at] >= 0x800) + (codes[at] >= 0x10000)
+            last_end[byte : byte + size], chars[byte : byte + size], letters[byte : byte + size] = end, at, letter
+            letter += classes[codes[at]] & ALPHANUMERIC > 0
+            byte += size
+            at += 1
+        if is_text:
+            end = byte
+    last_end[byte], chars[byte], letters[byte] = end, at, letter
+    return count
 
 
 @kernel

@@ -211,7 +211,8 @@ def reach(
     for index in range(len(places)):
         place = places[index]
         best = ends[index]
-        if last_end[place + lengths[index]] > max(best, furthest):
+        end = last_end[place + lengths[index]]
+        if end > max(best, furthest) and chars[end] - chars[place] >= min(min_chars, longest + 1):
             for direction in (-1, 1):
                 rank = ranks[index] + min(direction, 0)
                 while 0 <= rank < len(suffixes):
