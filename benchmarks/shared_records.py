@@ -29,7 +29,7 @@ def records(chars: int) -> Iterator[str]:
     for lines in _documents():
         held = ""
         for line in lines:
-            held += " ".join(line.split()) + " "
+            held += "".join(f"{word} " for word in line.split())
             while len(held) > chars:
                 yield from filter(None, [held[:chars].strip()])
                 held = held[chars:]
