@@ -29,6 +29,9 @@ from rote.errors import RoteError
 from rote.records import Span
 
 Split = Literal["all", "a", "b"]
+MIN_CHARS = 150
+"""PAN asks for no shorter passages: the floor of `pan2015`, on both sides; `corrected` reports passages from 50
+characters on, which is what generations need, and phrases of that length recur in any corpus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def align_pair(pair: Pair, suspicious: str, source: str, preset: str) -> Result:
     seconds = time.process_time() - start
     sides = [(passage.generated, passage.training) for passage in passages]
     if PRESETS[preset].keeps_all_forms:  # type: ignore[index]
-        sides = joined(sides)
+        sides = [(one, two) for one, two in joined(sides) if min(len(one), len(two)) >= MIN_CHARS]
     return Result(tuple(Reuse(pair.suspicious, pair.source, copy, origin) for copy, origin in sides), seconds)
 
 

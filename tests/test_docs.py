@@ -212,8 +212,16 @@ def test_the_method_page_has_every_setting_of_every_preset(field: str) -> None:
     row = tables("method.md")[field]
     for name, preset in PRESETS.items():
         value = getattr(preset, field)
+        value = value is not None if field == "evidence" else value
         shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
         assert row[columns.index(name)] == shown, name
+
+
+def test_the_method_page_has_every_setting_of_the_evidence() -> None:
+    evidence = PRESETS["corrected"].evidence
+    assert evidence is not None
+    for field, value in evidence._asdict().items():
+        assert tables("method.md")[field] == [str(value)]
 
 
 def test_the_corpus_page_lists_shapes_and_reasons() -> None:

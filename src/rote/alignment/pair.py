@@ -4,14 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rote.alignment.extension import Clustering, PassagePairs, extend
-from rote.alignment.overlaps import GENERATED, TRAINING, resolve_both_sides, resolve_one_sided
-from rote.alignment.presets import Preset
+from rote.alignment.evidence import Side, Words
+from rote.alignment.extension import Clustering, PassagePairs, extend, passage_cosine
+from rote.alignment.overlaps import GENERATED, TRAINING, resolve_one_sided
+from rote.alignment.presets import Evidence, Preset
+from rote.alignment.refinement import Sides, refined_passages
 from rote.alignment.seeding import Floats, Ints, Rows, Seeds, WeightedPair, find_seeds, weigh
+from rote.alignment.summaries import MAX_EXPANSION_WORDS, find_summaries
 from rote.kernels import kernel
 
-COPY_ON_BOTH = 2
-COPY_SIDES = {"generated": GENERATED, "training": TRAINING, "both": COPY_ON_BOTH}
+COPY_SIDES = {"generated": GENERATED, "training": TRAINING, "both": GENERATED}
 
 
 class Rules(NamedTuple):
@@ -24,7 +26,7 @@ class Rules(NamedTuple):
     wide_gap: int
     clustering: Clustering
     copy_side: int
-    """Side on which overlaps are resolved: GENERATED, TRAINING or COPY_ON_BOTH."""
+    """Side on which overlaps are resolved as published."""
     min_chars: int
 
 
@@ -64,8 +66,6 @@ def shared_passages(generated: Rows, training: Rows, rules: Rules) -> tuple[Ints
 @kernel
 def _resolved(pair: WeightedPair, seeds: Seeds, gap: int, rules: Rules) -> PassagePairs:
     passages = extend(pair, seeds, gap, rules.clustering)
-    if rules.copy_side == COPY_ON_BOTH:
-        return resolve_both_sides(pair, passages)
     return resolve_one_sided(pair, passages, rules.copy_side)
 
 
@@ -83,3 +83,58 @@ def _long_enough(passages: PassagePairs, generated: Rows, training: Rows, min_ch
             cosines[found] = passages.cosines[i]
             found += 1
     return spans[:found], cosines[:found]
+
+
+@kernel
+def passages_by_evidence(
+    generated: Rows, training: Rows, own: Words, other: Words, rules: Rules, evidence: Evidence
+) -> tuple[Ints, Floats, int]:
+    """The passages that two texts share, by `rote.alignment.evidence`; returned as by `shared_passages`, summaries last."""
+    if len(own.terms) == 0 or len(other.terms) == 0:
+        return np.empty((0, 4), np.int64), np.empty(0, np.float64), 0
+    pair = weigh(generated, training, rules.smooths_idf)
+    seeds = find_seeds(pair, rules.min_sentence_cosine, rules.min_sentence_dice)
+    left, right = Side(own, _inverse(pair.counterparts, len(generated.terms))), Side(other, pair.counterparts)
+    marks, other_marks = np.zeros(len(generated.terms), np.bool_), np.zeros(len(training.terms), np.bool_)
+    sides = Sides(left, right, marks, other_marks)
+    plain = refined_passages(sides, pair, seeds, rules.gap, rules.clustering, evidence).ranges
+    ranges = np.concatenate((plain, find_summaries(left, right, other_marks, marks, evidence)))
+    if len(own.terms) <= MAX_EXPANSION_WORDS:
+        expanded = find_summaries(right, left, marks, other_marks, evidence)
+        ranges = np.concatenate((ranges, np.concatenate((expanded[:, 2:], expanded[:, :2]), axis=1)))
+    return _in_characters(pair, own, other, ranges, len(plain), rules.min_chars)
+
+
+@kernel
+def _inverse(counterparts: Ints, terms: int) -> Ints:
+    found = np.full(terms, -1, np.int32)
+    for term, counterpart in enumerate(counterparts):
+        if counterpart >= 0:
+            found[counterpart] = term
+    return found
+
+
+@kernel
+def _in_characters(
+    pair: WeightedPair, own: Words, other: Words, ranges: Ints, plain: int, min_chars: int
+) -> tuple[Ints, Floats, int]:
+    """Of the passages of at least `min_chars` on both sides: characters, cosines, number of plain ones."""
+    spans, cosines, found, long_plain = np.empty_like(ranges), np.empty(len(ranges), np.float64), 0, 0
+    sums = np.zeros(pair.generated.size, np.float64), np.zeros(pair.training.size, np.float64)
+    for i in range(len(ranges)):
+        first, end, other_first, other_end = ranges[i]
+        span = np.array([own.starts[first], own.ends[end - 1], other.starts[other_first], other.ends[other_end - 1]])
+        if min(span[1] - span[0], span[3] - span[2]) < min_chars:
+            continue
+        rows = np.empty(4, np.int64)
+        rows[:2], rows[2:] = _touched(own, first, end), _touched(other, other_first, other_end)
+        spans[found], cosines[found] = span, passage_cosine(pair, rows, sums[0], sums[1])
+        found += 1
+        long_plain += i < plain
+    return spans[:found], cosines[:found], long_plain
+
+
+@kernel
+def _touched(words: Words, first: int, end: int) -> Ints:
+    """First and last sentence that hold some of these words."""
+    return np.array([np.searchsorted(words.end_words, first, "right"), np.searchsorted(words.first_words, end) - 1])

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
-from rote.alignment.pair import rules_of, shared_passages
+from rote.alignment.evidence import Words, words_of
+from rote.alignment.pair import passages_by_evidence, rules_of, shared_passages
 from rote.alignment.preparation import prepare_all
 from rote.alignment.presets import Preset
 from rote.alignment.seeding import Rows, rows_of
@@ -28,8 +29,8 @@ class Passage:
     similarity: float
     """Cosine of the weighted terms of the two passages, 0..1; 1 for verbatim."""
     form: Form
-    """verbatim: a common run; plain: similar sentences close together; summary: similar sentences up to
-    `wide_gap_sentences` apart, one side at least `idea_ratio` times as long as the other."""
+    """verbatim: a common run; plain: one text says it as the other does; summary: one side, at least `idea_ratio` times
+    as long as the other, explains it only as a whole."""
     direction: Direction
     """As seen from the generation, of summaries: condensed = the generation is the shorter. Otherwise none."""
 
@@ -77,7 +78,9 @@ class TextAligner:
         ready = {text: self._texts.pop(text) for text in wanted if text in self._texts}
         new = [text for text in wanted if text not in ready]
         for text, prepared in zip(new, prepare_all(new, self.preset, language=self.language), strict=True):
-            ready[text] = _ReadyText(text, rows_of(prepared), block_size(self.preset.verbatim_min_chars + 1))
+            ready[text] = _ReadyText(
+                text, rows_of(prepared), words_of(prepared), block_size(self.preset.verbatim_min_chars + 1)
+            )
             self.kept_chars += len(text)
         while self._texts and self.kept_chars > self.max_kept_chars:
             oldest = next(iter(self._texts))
@@ -90,7 +93,7 @@ class TextAligner:
         if generated not in self._texts or training not in self._texts:
             self.read((generated, training))
         one, two = self._texts[generated], self._texts[training]
-        plain, wide = self._aligned(one.rows, two.rows)
+        plain, wide = self._aligned(one, two)
         found = self._verbatim(one, two, plain)
         if self.preset.keeps_all_forms:
             found += plain + _summaries(wide, self.preset)
@@ -98,9 +101,14 @@ class TextAligner:
             found = found or _published_summary(wide, self.preset) or plain
         return sorted(found, key=lambda passage: (passage.generated, passage.training, passage.form))
 
-    def _aligned(self, generated: Rows, training: Rows) -> tuple[list[Passage], list[Passage]]:
+    def _aligned(self, one: "_ReadyText", two: "_ReadyText") -> tuple[list[Passage], list[Passage]]:
         """The plain and the wide passages."""
-        spans, cosines, plain = shared_passages(generated, training, self._rules)
+        evidence = self.preset.evidence
+        spans, cosines, plain = (
+            shared_passages(one.rows, two.rows, self._rules)
+            if evidence is None
+            else passages_by_evidence(one.rows, two.rows, one.words, two.words, self._rules, evidence)
+        )
         found = [
             Passage(Span(start, end), Span(other, other_end), cosine, "plain", "none")
             for (start, end, other, other_end), cosine in zip(spans.tolist(), cosines.tolist(), strict=True)
@@ -118,6 +126,7 @@ class TextAligner:
 class _ReadyText:
     text: str
     rows: Rows
+    words: Words
     block_size: int
 
     @cached_property

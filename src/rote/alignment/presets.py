@@ -6,9 +6,34 @@ published defects, as far as the fields below name them.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rote.config import PresetName
+
+
+class Evidence(NamedTuple):
+    """What the model of chance assumes, and how much evidence is enough; see `rote.alignment.evidence`."""
+
+    min_plain: float
+    """Evidence of both sides together that a plain passage needs, beyond what the search gives by chance."""
+    min_summary: float
+    """The same of a summary, of the short side alone."""
+    chance: float
+    """Chance that a counterpart of 70 words on the same topic holds a word."""
+    chance_growth: float
+    """Exponent by which the chance grows with the counterpart's length."""
+    function_word_share: float
+    """Least share of any text that a function word makes up."""
+    kept: float
+    """Least probability with which a passage's words are kept; 0..1."""
+    kept_in_summary: float
+    """The same for a summary's words."""
+    cut_price: float
+    """Evidence that a cut inside a sentence costs."""
+    reach_words: int
+    """A passage grows by at most that many words at each step, on each side."""
+    join_words: int
+    """Passages at most that many words apart on both sides are one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +75,10 @@ class Preset:
     """False: one verbatim run erases all other passages of the pair, and a summary the plain ones."""
     merged_end_is_short: bool = False
     """True: the end of a merged sentence is short by the white space inside it, as published."""
+    evidence: Evidence | None = None
+    """None: passages are clusters of seeds, as published. Otherwise the seeds only say where to look, and what a passage
+    is and where it ends is decided by `rote.alignment.evidence`; the wide pass is replaced by
+    `rote.alignment.summaries`."""
     kind_rules: Literal["zeng2024", "udsa2026", "corrected"]
     """How plain passages are judged; see `rote.alignment.kinds`."""
 
@@ -66,11 +95,25 @@ ZENG2024 = replace(PAN2015, name="zeng2024", verbatim_min_chars=50, min_passage_
 UDSA2026 = replace(ZENG2024, name="udsa2026", kind_rules="udsa2026")
 CORRECTED = Preset(
     name="corrected",
+    min_sentence_cosine=0.25,
+    min_sentence_dice=0.20,
+    min_passage_cosine=0.0,
     verbatim_min_chars=50,
     min_passage_chars=50,
     copy_side="both",
     smooths_idf=True,
-    drops_stop_words=True,
+    evidence=Evidence(
+        min_plain=8.0,
+        min_summary=3.5,
+        chance=0.08,
+        chance_growth=0.35,
+        function_word_share=0.005,
+        kept=0.6,
+        kept_in_summary=0.8,
+        cut_price=5.0,
+        reach_words=50,
+        join_words=20,
+    ),
     verbatim_anywhere=True,
     keeps_all_forms=True,
     kind_rules="corrected",
