@@ -34,7 +34,7 @@ TYPICAL_WORDS = 70
 """Length of the counterpart for which `Evidence.chance` is stated."""
 HIGHEST_CHANCE = 0.98
 HIGHEST_KEPT = 0.95
-MAX_COUNT = 64
+MAX_COUNT = 512
 """Words that stand more often in their text are all alike."""
 
 
@@ -81,23 +81,21 @@ class Side(NamedTuple):
 
 
 class Odds(NamedTuple):
-    """The model for a counterpart of a certain length: k, the least c, and both logarithms by word as they are needed."""
+    """The model for a counterpart of a certain length."""
 
     words: int
     kept: float
+    """k."""
     chance: float
+    """The least c."""
     function_word_share: float
-    gains: Floats
-    losses: Floats
-    """By twice the word's count in its text, plus 1 for function words; NaN where not yet known."""
 
 
 @kernel
 def odds_for(words: int, kept: float, evidence: Evidence) -> Odds:
     """The model for a counterpart of `words` words."""
     chance = min(HIGHEST_CHANCE, evidence.chance * (words / TYPICAL_WORDS) ** evidence.chance_growth)
-    unknown = np.full(2 * MAX_COUNT, np.nan)
-    return Odds(words, min(HIGHEST_KEPT, kept), chance, evidence.function_word_share, unknown, unknown.copy())
+    return Odds(words, min(HIGHEST_KEPT, kept), chance, evidence.function_word_share)
 
 
 @kernel
@@ -109,44 +107,45 @@ def significant(least: float, sides: int, one: Side, other: Side) -> float:
 @kernel
 def mark(words: Words, first: int, end: int, marks: Bools, value: bool) -> None:
     """Marks the terms of a stretch of words."""
-    for word in range(first, end):
-        marks[words.terms[word]] = value
+    for term in words.terms[first:end]:
+        marks[term] = value
 
 
 @kernel
 def share_kept(side: Side, first: int, end: int, marks: Bools) -> float:
     """Share of the words that stand among the marked terms of the other text, one of two words added."""
-    found = 1
-    for word in range(first, end):
-        term = side.counterparts[side.words.terms[word]]
-        found += term >= 0 and marks[term]
+    found, counterparts = 1, side.counterparts
+    for term in side.words.terms[first:end]:
+        found += counterparts[term] >= 0 and marks[counterparts[term]]
     return found / (end - first + 2)
 
 
 @kernel
-def _word_evidence(side: Side, word: int, marks: Bools, odds: Odds) -> float:
-    words = side.words
-    term = words.terms[word]
-    kind = 2 * min(words.counts[term], MAX_COUNT - 1) + words.is_function[word]
-    if np.isnan(odds.gains[kind]):
-        repeated = (words.counts[term] - 1) / len(words.terms)
-        if words.is_function[word]:
-            repeated = max(repeated, odds.function_word_share)
-        expected = odds.words * repeated
-        chance = min(HIGHEST_CHANCE, max(odds.chance, expected / (1.0 + expected)))
-        odds.gains[kind] = max(0.0, np.log(odds.kept / chance))
-        odds.losses[kind] = min(0.0, np.log((1.0 - odds.kept) / (1.0 - chance)))
-    counterpart = side.counterparts[term]
-    return float(odds.gains[kind] if counterpart >= 0 and marks[counterpart] else odds.losses[kind])
+def word_evidence(side: Side, first: int, end: int, marks: Bools, odds: Odds) -> Floats:
+    """Evidence of each word of a stretch; the terms of the counterpart are marked."""
+    terms, is_function = side.words.terms[first:end], side.words.is_function[first:end]
+    counts, counterparts, size = side.words.counts, side.counterparts, len(side.words.terms)
+    gains, losses = np.full(2 * MAX_COUNT, np.nan), np.empty(2 * MAX_COUNT, np.float64)
+    found = np.empty(len(terms), np.float64)
+    for i, term in enumerate(terms):
+        kind = 2 * min(counts[term], MAX_COUNT - 1) + is_function[i]
+        if np.isnan(gains[kind]):
+            chance = _chance(counts[term], size, is_function[i], odds)
+            gains[kind] = max(0.0, np.log(odds.kept / chance))
+            losses[kind] = min(0.0, np.log((1.0 - odds.kept) / (1.0 - chance)))
+        is_kept = counterparts[term] >= 0 and marks[counterparts[term]]
+        found[i] = gains[kind] if is_kept else losses[kind]
+    return found
 
 
 @kernel
-def evidence_of(side: Side, first: int, end: int, marks: Bools, odds: Odds) -> float:
-    """Evidence of a stretch of words."""
-    total = 0.0
-    for word in range(first, end):
-        total += _word_evidence(side, word, marks, odds)
-    return total
+def _chance(count: int, size: int, is_function: bool, odds: Odds) -> float:
+    """c of a word that stands `count` times in its text of `size` words."""
+    repeated = (min(count, MAX_COUNT - 1) - 1) / size
+    if is_function:
+        repeated = max(repeated, odds.function_word_share)
+    expected = odds.words * repeated
+    return min(HIGHEST_CHANCE, max(odds.chance, expected / (1.0 + expected)))
 
 
 @kernel
@@ -158,14 +157,13 @@ def best_segment(
     Returns:
         First word, the word behind the last, evidence; an empty stretch with 0 where none has any.
     """
+    prices = side.words.prices[first : end + 1] * cut_price
     best, best_first, best_end = 0.0, first, first
     total, start = -np.inf, first
-    for word in range(first, end):
-        price = cut_price * side.words.prices[word]
-        if total < -price:
-            total, start = -price, word
-        total += _word_evidence(side, word, marks, odds)
-        reached = total - cut_price * side.words.prices[word + 1]
-        if reached > best:
-            best, best_first, best_end = reached, start, word + 1
+    for i, worth in enumerate(word_evidence(side, first, end, marks, odds)):
+        if total < -prices[i]:
+            total, start = -prices[i], first + i
+        total += worth
+        if total - prices[i + 1] > best:
+            best, best_first, best_end = total - prices[i + 1], start, first + i + 1
     return best_first, best_end, best

@@ -6,11 +6,11 @@ from rote.alignment.evidence import (
     Bools,
     Side,
     best_segment,
-    evidence_of,
     mark,
     odds_for,
     share_kept,
     significant,
+    word_evidence,
 )
 from rote.alignment.presets import Evidence
 from rote.alignment.seeding import Ints
@@ -85,16 +85,18 @@ def _explained_by_all(
 @kernel
 def _origin(long: Side, own_marks: Bools) -> Ints:
     """From the first to the last sentence of the long text with enough marked content words."""
+    terms, is_function, counterparts = long.words.terms, long.words.is_function, long.counterparts
+    first_words, end_words = long.words.first_words, long.words.end_words
     start, stop = 0, 0
-    for row in range(len(long.words.first_words)):
+    for row in range(len(first_words)):
         shared = 0
-        for word in range(long.words.first_words[row], long.words.end_words[row]):
-            counterpart = long.counterparts[long.words.terms[word]]
-            shared += counterpart >= 0 and own_marks[counterpart] and not long.words.is_function[word]
+        for word in range(first_words[row], end_words[row]):
+            counterpart = counterparts[terms[word]]
+            shared += counterpart >= 0 and own_marks[counterpart] and not is_function[word]
         if shared >= LEAST_SHARED:
             if stop == 0:
-                start = long.words.first_words[row]
-            stop = long.words.end_words[row]
+                start = first_words[row]
+            stop = end_words[row]
     return np.array([start, stop])
 
 
@@ -114,6 +116,7 @@ def _explained_by(
         return 0.0
     mark(long.words, passage[0], passage[1], marks, True)
     kept = max(evidence.kept, share_kept(short, first, end, marks))
-    worth = evidence_of(short, first, end, marks, odds_for(passage[1] - passage[0], kept, evidence))
+    odds = odds_for(passage[1] - passage[0], kept, evidence)
+    worth = float(word_evidence(short, first, end, marks, odds).sum())
     mark(long.words, passage[0], passage[1], marks, False)
     return worth
