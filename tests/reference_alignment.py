@@ -5,12 +5,13 @@ The published algorithm is the benchmarks' plain peer, here with our own sentenc
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import combinations
 
-from plain import PassagePair, Run, RunIndex, TextPair, Token, Tokenizer, long_enough, read
+from plain import Run, RunIndex, TextPair, Token, Tokenizer, cosine, read
 from plain import align as align_as_published
 
+import reference_evidence as evidence
 from rote.alignment import Passage, Preset
+from rote.records import Span
 from rote.text import sentences, terms, tokens, words
 
 
@@ -26,16 +27,38 @@ def aligned(generated: str, training: str, preset: Preset) -> list[Passage]:
     """What `rote.alignment.align` has to find."""
     if not preset.keeps_all_forms:
         return align_as_published(generated, training, tokenizer=tokenizer_of(preset), preset=preset)
-    sides = [read(text, tokenizer_of(preset), preset) for text in (generated, training)]
-    pair = TextPair([[sentence.counts for sentence in side] for side in sides], preset)
-    plain, wide = (
-        long_enough(resolve_both_sides(pair, pair.extend(pair.find_seeds(), gap)), sides, preset)
-        for gap in (preset.gap_sentences, preset.wide_gap_sentences)
-    )
+    plain, summaries = aligned_by_evidence(generated, training, preset)
     runs = shared_runs(generated, training, min_chars=preset.verbatim_min_chars + 1)
     verbatim = [Passage(run.read, run.indexed, 1.0, "verbatim", "none") for run in runs]
-    found = verbatim + plain + [as_summary(passage) for passage in wide if ratio(passage) >= preset.idea_ratio]
+    found = verbatim + plain + [as_summary(passage) for passage in summaries if ratio(passage) >= preset.idea_ratio]
     return sorted(found, key=lambda passage: (passage.generated, passage.training, passage.form))
+
+
+def aligned_by_evidence(generated: str, training: str, preset: Preset) -> tuple[list[Passage], list[Passage]]:
+    """Plain passages, and wide ones that are summaries if their sides differ enough in length."""
+    sides = [read(text, tokenizer_of(preset), preset) for text in (generated, training)]
+    pair = TextPair([[sentence.counts for sentence in side] for side in sides], preset)
+    texts = [
+        evidence.read(text, [sentence.span for sentence in side], preset)
+        for text, side in zip((generated, training), sides, strict=True)
+    ]
+    ranges = [evidence.refined(texts, pair, preset), evidence.summaries(texts, preset)]
+    return tuple([p for r in found if (p := passage_of(r, texts, pair, preset))] for found in ranges)  # type: ignore[return-value]
+
+
+def passage_of(found: evidence.Range, texts: Sequence[evidence.Text], pair: TextPair, preset: Preset) -> Passage | None:
+    spans = [
+        Span(text.starts[first], text.ends[end - 1])
+        for text, first, end in zip(texts, found[::2], found[1::2], strict=True)
+    ]
+    if min(map(len, spans)) < preset.min_passage_chars:
+        return None
+    rows = [
+        [i for i, (start, stop) in enumerate(text.sentences) if start < end and stop > first]
+        for text, first, end in zip(texts, found[::2], found[1::2], strict=True)
+    ]
+    sums = [pair._sum(side, touched[0], touched[-1]) for side, touched in enumerate(rows)]
+    return Passage(spans[0], spans[1], min(1.0, cosine(*sums)), "plain", "none")
 
 
 def ratio(passage: Passage) -> float:
@@ -47,26 +70,6 @@ def as_summary(passage: Passage) -> Passage:
     is_condensed = len(passage.generated) < len(passage.training)
     direction = "condensed" if is_condensed else "expanded"
     return Passage(passage.generated, passage.training, passage.similarity, "summary", direction)
-
-
-def resolve_both_sides(pair: TextPair, passages: Sequence[PassagePair]) -> list[PassagePair]:
-    conflicts = []
-    for a, b in combinations(range(len(passages)), 2):
-        one, two = passages[a], passages[b]
-        sides = [side for side in (0, 1) if shared(one, two, side)]
-        if any(2 * shared(one, two, side) > min(one.size(side), two.size(side)) for side in sides):
-            leads = [pair.quality_against(one, two, side) - pair.quality_against(two, one, side) for side in sides]
-            size = one.size(0) + one.size(1) - two.size(0) - two.size(1)
-            conflicts.append((round(sum(leads) / len(leads), 9), size, a, b))
-    out: set[int] = set()
-    for margin, size, a, b in sorted(conflicts, key=lambda conflict: (-abs(conflict[0]), -abs(conflict[1]))):
-        if a not in out and b not in out:
-            out.add(b if (margin, size) >= (0, 0) else a)
-    return [passage for i, passage in enumerate(passages) if i not in out]
-
-
-def shared(one: PassagePair, two: PassagePair, side: int) -> int:
-    return len(set(one.sentences(side)) & set(two.sentences(side)))
 
 
 def raw_tokens(text: str) -> list[Token]:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference_evidence as reference
+from reference_alignment import aligned
 from rote.alignment import CORRECTED, Passage, align
 from rote.alignment.evidence import Side, Words, best_segment, mark, odds_for, share_kept, significant, word_evidence
 from rote.alignment.preparation import prepare
@@ -208,6 +209,15 @@ sentences = st.lists(
     min_size=1,
     max_size=8,
 ).map(". ".join)
+
+
+@given(one=sentences, two=sentences)
+@settings(deadline=None, max_examples=100)
+def test_passages_are_those_of_the_plain_reference(one: str, two: str) -> None:
+    assert align(one, two, preset=CORRECTED) == [
+        replace(passage, similarity=pytest.approx(passage.similarity))  # type: ignore[arg-type]
+        for passage in aligned(one, two, CORRECTED)
+    ]
 
 
 @given(one=sentences, two=sentences)

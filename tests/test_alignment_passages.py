@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import reference_alignment as reference
 from rote.alignment import CORRECTED, PAN2015, ZENG2024, Preset, align
 from rote.alignment.extension import Clustering, PassagePairs, extend
-from rote.alignment.overlaps import GENERATED, TRAINING, quality, resolve_both_sides, resolve_one_sided
+from rote.alignment.overlaps import GENERATED, TRAINING, quality, resolve_one_sided
 from rote.alignment.preparation import prepare
 from rote.alignment.seeding import MAX_SEEDS, Rows, Seeds, WeightedPair, find_seeds, rows_of, weigh
 
@@ -149,14 +149,6 @@ def test_published_overlaps_are_won_on_one_side() -> None:
     assert resolve_one_sided(pair, pairs_of(*passages), TRAINING).ranges.tolist() == passages
 
 
-def test_corrected_overlaps_spare_a_passage_that_is_mostly_its_own() -> None:
-    passages, pair = overlapping()
-    assert resolve_both_sides(pair, pairs_of(*passages)).ranges.tolist() == passages
-    inside = [1, 1, 1, 1]
-    assert resolve_both_sides(pair, pairs_of(inside, passages[1])).ranges.tolist() == passages[1:]
-    assert resolve_both_sides(pair, pairs_of(passages[1], inside)).ranges.tolist() == passages[1:]
-
-
 def test_corrected_overlaps_do_not_depend_on_the_side() -> None:
     """Defect 8: exchange the roles of the two texts and the same passages stay."""
     one = " ".join([RIVER, FILLERS[0], RIVER, MARKET, FILLERS[1]])
@@ -219,8 +211,6 @@ def test_the_kernels_find_what_the_plain_reference_finds(
     for side in (GENERATED, TRAINING):
         texts.preset = replace(preset, copy_side="generated" if side == GENERATED else "training")
         assert resolve_one_sided(pair, passages, side).ranges.tolist() == as_lists(texts.resolve(expected))
-    kept = reference.resolve_both_sides(texts, expected)
-    assert resolve_both_sides(pair, passages).ranges.tolist() == as_lists(kept)
 
 
 def as_lists(passages: list[plain.PassagePair]) -> list[list[int]]:

@@ -15,10 +15,6 @@ GENERATED, TRAINING = 0, 1
 CLOSE = 1e-9
 """Qualities that differ by less are equal: rounding decides nothing."""
 
-MAX_PASSAGES = 2000
-"""Bound of the symmetric resolution, which compares all with all: of more passages the longest are resolved, and the
-rest dropped. Only texts that repeat themselves a great deal have so many."""
-
 
 class Support(NamedTuple):
     """For each sentence of each passage its best cosine with the passage's other side; known when first asked for."""
@@ -80,68 +76,6 @@ def _winner(
 
 
 @kernel
-def resolve_both_sides(pair: WeightedPair, passages: PassagePairs) -> PassagePairs:
-    """Symmetric in the two sides: a passage yields only to a better one that holds more than half of it.
-
-    Two passages conflict where they share more than half of the sentences of the shorter, on either side. The quality
-    is averaged over the sides on which they overlap; of equals the longer wins. Conflicts are decided from the clearest
-    to the closest, so that a passage that is out no longer beats others.
-    """
-    passages = _longest(passages, MAX_PASSAGES)
-    conflicts = _conflicts(passages.ranges)
-    margins, sizes = np.empty(len(conflicts), np.float64), np.empty(len(conflicts), np.int64)
-    support = _no_support(passages)
-    for i in range(len(conflicts)):
-        a, b = conflicts[i, 0], conflicts[i, 1]
-        margins[i] = _margin(pair, passages, support, a, b)
-        sizes[i] = _sentences(passages.ranges[a]) - _sentences(passages.ranges[b])
-    by_size = np.argsort(-np.abs(sizes), kind="mergesort")
-    order = by_size[np.argsort(-np.abs(margins[by_size]), kind="mergesort")]
-    stays = np.ones(len(passages.ranges), np.bool_)
-    for i in order:
-        a, b = conflicts[i, 0], conflicts[i, 1]
-        if stays[a] and stays[b]:
-            is_first = margins[i] > 0 or (margins[i] == 0 and sizes[i] >= 0)
-            stays[b if is_first else a] = False
-    return PassagePairs(passages.ranges[stays], passages.cosines[stays])
-
-
-@kernel
-def _longest(passages: PassagePairs, most: int) -> PassagePairs:
-    if len(passages.ranges) <= most:
-        return passages
-    sizes = np.array([_sentences(ranges) for ranges in passages.ranges])
-    kept = np.sort(np.argsort(-sizes, kind="mergesort")[:most])
-    return PassagePairs(passages.ranges[kept], passages.cosines[kept])
-
-
-@kernel
-def _conflicts(ranges: Ints) -> Ints:
-    """The pairs of passages that share more than half of the shorter one on a side."""
-    found, size = np.empty((16, 2), np.int32), 0
-    for a in range(len(ranges)):
-        for b in range(a + 1, len(ranges)):
-            if _holds_half(ranges[a], ranges[b], GENERATED) or _holds_half(ranges[a], ranges[b], TRAINING):
-                if size == len(found):
-                    found = np.concatenate((found, np.empty_like(found)))
-                found[size, 0], found[size, 1] = a, b
-                size += 1
-    return found[:size]
-
-
-@kernel
-def _margin(pair: WeightedPair, passages: PassagePairs, support: Support, a: int, b: int) -> float:
-    """How much better the first is supported, on average over the sides on which both overlap."""
-    total, sides = 0.0, 0
-    for side in (GENERATED, TRAINING):
-        if _shared(passages.ranges[a], passages.ranges[b], side):
-            total += _quality_against(pair, passages, support, a, b, side)
-            total -= _quality_against(pair, passages, support, b, a, side)
-            sides += 1
-    return round(total / sides, 9)
-
-
-@kernel
 def _no_support(passages: PassagePairs) -> Support:
     starts = np.zeros(len(passages.ranges) + 1, np.int64)
     for i in range(len(passages.ranges)):
@@ -194,15 +128,3 @@ def _size(ranges: Ints, side: int) -> int:
 @kernel
 def _sentences(ranges: Ints) -> int:
     return _size(ranges, GENERATED) + _size(ranges, TRAINING)
-
-
-@kernel
-def _shared(one: Ints, other: Ints, side: int) -> int:
-    """Number of sentences of a side that both hold."""
-    last, first = min(one[2 * side + 1], other[2 * side + 1]), max(one[2 * side], other[2 * side])
-    return int(max(0, last - first + 1))
-
-
-@kernel
-def _holds_half(one: Ints, other: Ints, side: int) -> bool:
-    return 2 * _shared(one, other, side) > min(_size(one, side), _size(other, side))

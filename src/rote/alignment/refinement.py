@@ -13,7 +13,10 @@ from rote.kernels import kernel
 STEPS = 4
 """Most passages stand still after two."""
 ROUNDS = 2
-"""How often the seeds that no passage holds are clustered again."""
+"""How often seeds are clustered: all, then those that no passage holds."""
+MAX_PASSAGES = 2000
+"""Bound of the time: of more passages those of greatest evidence are kept. Only texts that repeat themselves a great deal
+have so many."""
 
 
 class Sides(NamedTuple):
@@ -107,9 +110,10 @@ def _refine_side(side: Side, other: Side, marks: Bools, passage: Ints, evidence:
 def _leave_out(sides: Sides, seeds: Seeds, cluster: Ints, passage: Ints, is_left: Bools) -> None:
     """Marks the seeds of the cluster that the passage does not touch on both sides."""
     own, other = sides.generated.words, sides.training.words
-    for i in range(len(seeds)):
+    first, end = np.searchsorted(seeds[:, 0], cluster[0]), np.searchsorted(seeds[:, 0], cluster[1], "right")
+    for i in range(first, end):
         row, column = seeds[i]
-        if cluster[0] <= row <= cluster[1] and cluster[2] <= column <= cluster[3]:
+        if cluster[2] <= column <= cluster[3]:
             is_held = overlap(own.first_words[row], own.end_words[row], passage[0], passage[1]) > 0
             is_left[i] = not (
                 is_held and overlap(other.first_words[column], other.end_words[column], passage[2], passage[3]) > 0
@@ -128,7 +132,7 @@ def _resolve(passages: Stretches) -> Stretches:
     ranges = passages.ranges
     kept, found = np.empty(len(ranges), np.int64), 0
     for i in np.argsort(-passages.evidence, kind="mergesort"):
-        is_free = True
+        is_free = found < MAX_PASSAGES
         for other in kept[:found]:
             if _claims_half(ranges[i, :2], ranges[other, :2]) or _claims_half(ranges[i, 2:], ranges[other, 2:]):
                 is_free = False
