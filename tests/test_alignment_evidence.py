@@ -249,5 +249,12 @@ def test_cuts_and_what_they_take_along() -> None:
     assert found.word_is_function.tolist() == [True, False, False, False, False, False]
 
 
+def test_a_word_longer_than_a_sentence_may_be_is_cut() -> None:
+    assert len(prepare("天" * 5000, CORRECTED, language="zh").word_terms) == 4997
+    found = prepare("a" * 5000, CORRECTED, language="en")
+    assert found.word_ends.tolist() == [2000, 4000, 5000]
+    assert found.word_prices.tolist() == [0.0] * 4
+
+
 def test_published_presets_read_no_words() -> None:
     assert len(prepare(RIVER, replace(CORRECTED, evidence=None), language="en").word_starts) == 0

@@ -141,16 +141,21 @@ def _cuts(text: str, language: str) -> list[_Cut]:
 
 
 def _terms(text: str, language: str) -> Iterator[tuple[Span, str, bool]]:
-    """The words that have a term (see `rote.text.terms`), with the term and whether they are function words."""
-    before = Span(0, 0)
-    for span in words(text):
-        word = span.of(text)
-        if is_unspaced(word):
-            if before.end == span.start and is_unspaced(before.of(text)):
-                yield span, before.of(text) + word, False
-        elif len(word) > 2 and word[0].isalnum():
-            yield span, stem(word, language), word.lower().replace("’", "'") in stop_words(language)
-        before = span
+    """The words that have a term (see `rote.text.terms`), with the term and whether they are function words.
+
+    Sentence by sentence: a word longer than a sentence may be is cut where its sentence is.
+    """
+    for sentence in sentences(text, language=language):
+        before = Span(0, 0)
+        for found in words(sentence.of(text)):
+            span = Span(found.start + sentence.start, found.end + sentence.start)
+            word = span.of(text)
+            if is_unspaced(word):
+                if before.end == span.start and is_unspaced(before.of(text)):
+                    yield span, before.of(text) + word, False
+            elif len(word) > 2 and word[0].isalnum():
+                yield span, stem(word, language), word.lower().replace("’", "'") in stop_words(language)
+            before = span
 
 
 _ids: dict[str, int] = {}
