@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from machine import machine
 from pan_corpus import Corpus, Half, Pair, halves, read_corpus, write_detections
 from plagdet import Reuse, measure
 
@@ -146,6 +147,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = _arguments()
     corpus = read_corpus(arguments.corpus)
+    print(json.dumps(machine()), file=sys.stderr)
     kept = {"a", "b"} & {arguments.split} or {"a", "b"}
     wanted = [(pair, half) for pair, half in zip(corpus.pairs, halves(corpus), strict=True) if half in kept]
     results = run(corpus, [pair for pair, _ in wanted], preset=arguments.preset, jobs=arguments.jobs)
