@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rote.characters import character_classes
 from rote.errors import DataError, StaleRunError
 from rote.records import Example, Source, Span
 from rote.retrieval.exact import ExactIndex, build_exact, open_exact
-from rote.retrieval.exact.boundaries import character_classes, decode, is_boundary, read_tokens
+from rote.retrieval.exact.boundaries import decode, is_boundary, read_tokens
 from rote.retrieval.exact.normal import normal_texts
 from rote.text import tokens
 

@@ -4,59 +4,11 @@ The index keeps no tokens. A place is looked at when a run begins or ends there,
 blank holds one, so tokens behind it do not depend on what stands before.
 """
 
-import re
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
+from rote.characters import ALPHANUMERIC, DIGIT, LETTER, MARK, is_apostrophe, is_point, word_end
 from rote.kernels import kernel
-from rote.text import _MARKS, _UNSPACED
-
-_LETTER, _DIGIT, _UNSPACED_CHAR, _MARK, ALPHANUMERIC = 1, 2, 4, 8, 16
-_CODES = 0x110000
-_PATTERNS = {
-    _LETTER: rf"[^\W{_UNSPACED}]+",
-    _DIGIT: r"\d+",
-    _UNSPACED_CHAR: f"[{_UNSPACED}]+",
-    _MARK: f"[{_MARKS}]+",
-    ALPHANUMERIC: r"[^\W_]+",
-}
-
-
-@cache
-def character_classes() -> NDArray[np.uint8]:
-    """By code point: the classes of characters that words are made of, as `rote.text` has them."""
-    every = "".join(map(chr, range(_CODES)))
-    classes = np.zeros(_CODES, dtype=np.uint8)
-    for flag, pattern in _PATTERNS.items():
-        for match in re.finditer(pattern, every):
-            classes[match.start() : match.end()] |= flag
-    return classes
-
-
-@kernel
-def word_end(codes: NDArray[np.uint32], at: int, classes: NDArray[np.uint8]) -> int:
-    """Where the word that begins at that character ends; the character itself where none begins."""
-    size = len(codes)
-    if classes[codes[at]] & _UNSPACED_CHAR:
-        return _span(codes, at + 1, classes, _MARK)
-    if classes[codes[at]] & _DIGIT:
-        digits = end = _span(codes, at, classes, _DIGIT)
-        while end + 1 < size and _is_point(codes[end]) and classes[codes[end + 1]] & _DIGIT:
-            end = _span(codes, end + 1, classes, _DIGIT)
-        if end > digits:
-            return end
-    end = _span(codes, at, classes, _LETTER)
-    while at < end < size:
-        if classes[codes[end]] & _MARK:
-            end = _span(codes, end, classes, _MARK)
-        elif end + 1 < size and _is_apostrophe(codes[end]) and classes[codes[end + 1]] & _LETTER:
-            end += 1
-        else:
-            break
-        end = _span(codes, end, classes, _LETTER)
-    return end
 
 
 @kernel
@@ -116,9 +68,9 @@ def is_boundary(content: NDArray[np.uint8], place: int, classes: NDArray[np.uint
         start -= 1
     pair = decode(content[start : place + 4])
     before, after = classes[pair[0]], classes[pair[1]]
-    if after & (_LETTER | _DIGIT | _MARK) == 0 and not _is_point(pair[1]) and not _is_apostrophe(pair[1]):
+    if after & (LETTER | DIGIT | MARK) == 0 and not is_point(pair[1]) and not is_apostrophe(pair[1]):
         return True
-    if before & after & _LETTER and (after & _DIGIT or not before & _DIGIT):
+    if before & after & LETTER and (after & DIGIT or not before & DIGIT):
         return False
     return _is_boundary_by_words(content, place, classes)
 
@@ -158,24 +110,6 @@ def decode(content: NDArray[np.uint8]) -> NDArray[np.uint32]:
             continue
         count += 1
     return codes[:count]
-
-
-@kernel
-def _span(codes: NDArray[np.uint32], at: int, classes: NDArray[np.uint8], wanted: int) -> int:
-    """The end of the characters of that class from `at` on."""
-    while at < len(codes) and classes[codes[at]] & wanted:
-        at += 1
-    return at
-
-
-@kernel
-def _is_point(code: int) -> bool:
-    return code == 0x2E or code == 0x2C
-
-
-@kernel
-def _is_apostrophe(code: int) -> bool:
-    return code == 0x27 or code == 0x2019
 
 
 @kernel

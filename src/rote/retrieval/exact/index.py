@@ -13,9 +13,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from rote.characters import character_classes
 from rote.errors import DataError, StaleRunError
 from rote.records import ExactRun, Example, Source, Span, content_id
-from rote.retrieval.exact.boundaries import character_classes, read_tokens
+from rote.retrieval.exact.boundaries import read_tokens
 from rote.retrieval.exact.normal import END, NormalTexts, normal_texts
 from rote.retrieval.exact.suffixes import (
     PAD,
