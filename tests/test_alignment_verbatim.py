@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import reference_alignment as reference
 from rote.alignment import PAN2015, symbols
 from rote.alignment.symbols import Matches, Symbols, cut_blocks, find_matches, keep_maximal
-from rote.alignment.verbatim import RawText, block_size, covered_chars, shared_runs, shared_word_runs
+from rote.alignment.verbatim import block_size, covered_chars, raw_symbols, shared_runs, shared_word_runs
 from rote.records import Span
 
 
@@ -112,7 +112,7 @@ def test_white_space_is_what_python_calls_so(text: str) -> None:
     outer = (" " if text[:1].isspace() else "", " " if text[-1:].isspace() else "")
     expected = " ".join(text.split())
     expected = f"{outer[0]}{expected}{outer[1]}" if expected else outer[0]
-    assert RawText(text).symbols.tolist() == row(expected).tolist()
+    assert raw_symbols(text).symbols.tolist() == row(expected).tolist()
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,11 @@ def test_white_space_is_what_python_calls_so(text: str) -> None:
 )
 def test_what_counts_as_equal(read: str, indexed: str, expected: list[str]) -> None:
     assert [run.read.of(read) for run in shared_runs(read, indexed, min_chars=3)] == expected
+
+
+def test_of_several_places_the_first_even_at_the_edge_of_the_text() -> None:
+    (run,) = shared_word_runs("so red fox runs, but", "Red fox runs. A red fox runs.", min_chars=8)
+    assert (run.read, run.indexed) == (Span(3, 15), Span(0, 12))
 
 
 def test_white_space_does_not_make_a_run_longer() -> None:

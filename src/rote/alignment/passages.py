@@ -11,7 +11,7 @@ from rote.alignment.preparation import prepare_all
 from rote.alignment.presets import Preset
 from rote.alignment.seeding import Rows, rows_of
 from rote.alignment.symbols import Blocks, cut_blocks
-from rote.alignment.verbatim import RawText, block_size, runs_between, shared_word_runs
+from rote.alignment.verbatim import SymbolText, block_size, raw_symbols, runs_between, shared_word_runs
 from rote.records import Direction, Span
 
 MAX_KEPT_CHARS = 8_000_000
@@ -118,7 +118,7 @@ class TextAligner:
     def _verbatim(self, one: "_ReadyText", two: "_ReadyText", plain: list[Passage]) -> list[Passage]:
         if not self.preset.verbatim_anywhere:
             return [run for passage in plain for run in _runs_inside(passage, one.text, two.text, self.preset)]
-        runs = runs_between(one.raw, two.raw, two.blocks, min_chars=self.preset.verbatim_min_chars + 1)
+        runs = runs_between(one.text, one.raw, two.raw, two.blocks, self.preset.verbatim_min_chars + 1)
         return [Passage(run.read, run.indexed, 1.0, "verbatim", "none") for run in runs]
 
 
@@ -130,8 +130,8 @@ class _ReadyText:
     block_size: int
 
     @cached_property
-    def raw(self) -> RawText:
-        return RawText(self.text)
+    def raw(self) -> SymbolText:
+        return raw_symbols(self.text)
 
     @cached_property
     def blocks(self) -> Blocks:

@@ -36,7 +36,7 @@ class Blocks(NamedTuple):
     """Symbols in a block; block i starts at i · size."""
     hashes: npt.NDArray[np.uint64]
     heads: Ints
-    """The first block of each slot, or -1; their number is a power of two."""
+    """The first block of each slot, or -1; a power of two of slots, most of them empty, as most questions are vain."""
     following: Ints
     """The next block of the same slot, or -1; ascending."""
 
@@ -45,8 +45,8 @@ class Blocks(NamedTuple):
 def cut_blocks(symbols: Symbols, size: int) -> Blocks:
     """The row cut into blocks of `size` symbols; what is left at its end is in none."""
     count = len(symbols) // size
-    slots = 2
-    while slots < 2 * count:
+    slots = 8
+    while slots < 8 * count:
         slots *= 2
     hashes, following = np.empty(count, np.uint64), np.empty(count, np.int32)
     heads = np.full(slots, -1, np.int32)
@@ -63,11 +63,10 @@ def find_matches(read: Symbols, indexed: Blocks, least: int) -> Matches:
 
     In order of the first block met. Of rows that repeat themselves a great deal, some (see above).
     """
-    most = FREE_MEETINGS + MEETINGS_PER_SYMBOL * (len(read) + len(indexed.symbols))
-    meetings = _count_meetings(read, indexed, most)
-    if meetings == 0:
+    if len(read) < indexed.size or len(indexed.hashes) == 0:
         return np.empty((0, 3), np.int32)
-    return _all_matches(read, indexed, least) if meetings <= most else _some_matches(read, indexed, least)
+    found, is_complete = _all_matches(read, indexed, least)
+    return found if is_complete else _some_matches(read, indexed, least)
 
 
 @kernel
@@ -81,7 +80,7 @@ def _hash(symbols: Symbols, start: int, size: int) -> np.uint64:
 @kernel
 def _roll(value: np.uint64, leaving: np.uint32, entering: np.uint32, power: np.uint64) -> np.uint64:
     """The hash one symbol further; `power` is the base to the power of the block's size."""
-    return value * _BASE + np.uint64(entering) - np.uint64(leaving) * power
+    return value * _BASE + (np.uint64(entering) - np.uint64(leaving) * power)
 
 
 @kernel
@@ -95,7 +94,7 @@ def _power(size: int) -> np.uint64:
 @kernel
 def _slot(value: np.uint64, slots: int) -> int:
     """The low bits of a polynomial hash depend on few symbols' low bits: the high ones choose the slot."""
-    return int((value * _SPREAD) >> np.uint64(32)) & (slots - 1)
+    return int(np.int64((value * _SPREAD) >> np.uint64(33)) & (slots - 1))
 
 
 @kernel
@@ -107,50 +106,44 @@ def _next_place(indexed: Blocks, block: int, value: np.uint64) -> int:
 
 
 @kernel
-def _count_meetings(read: Symbols, indexed: Blocks, most: int) -> int:
-    """How often a window of the row has the hash of a block; stops counting above `most`."""
-    size, slots, meetings = indexed.size, len(indexed.heads), 0
-    if len(read) < size or len(indexed.hashes) == 0:
-        return 0
-    value, power = _hash(read, 0, size), _power(size)
-    for start in range(len(read) - size + 1):
-        if start:
-            value = _roll(value, read[start - 1], read[start + size - 1], power)
-        block = _next_place(indexed, indexed.heads[_slot(value, slots)], value)
-        while block >= 0 and meetings <= most:
-            meetings += 1
-            block = _next_place(indexed, indexed.following[block], value)
-    return meetings
-
-
-@kernel
-def _all_matches(read: Symbols, indexed: Blocks, least: int) -> Matches:
-    size, slots, power = indexed.size, len(indexed.heads), _power(indexed.size)
-    found, count = np.empty((16, 3), np.int32), 0
-    # How far each diagonal (place in `read` minus place in `indexed`) has been read.
-    reached = np.zeros(len(read) + len(indexed.symbols), np.int32)
+def _all_matches(read: Symbols, indexed: Blocks, least: int) -> tuple[Matches, bool]:
+    """The matches, and whether they are all: the search is given up after too many meetings."""
+    size, heads, slots, power = indexed.size, indexed.heads, len(indexed.heads), _power(indexed.size)
+    found, count, meetings = np.empty((0, 3), np.int32), 0, 0
+    most = FREE_MEETINGS + MEETINGS_PER_SYMBOL * (len(read) + len(indexed.symbols))
+    # How far each diagonal (place in `read` minus place in `indexed`) has been read; made when the first block is met.
+    reached = np.empty(0, np.int32)
     value = _hash(read, 0, size)
     for start in range(len(read) - size + 1):
         if start:
             value = _roll(value, read[start - 1], read[start + size - 1], power)
-        block = _next_place(indexed, indexed.heads[_slot(value, slots)], value)
+        block = heads[_slot(value, slots)]
+        if block < 0:
+            continue
+        block = _next_place(indexed, block, value)
+        if block >= 0 and len(reached) == 0:
+            reached = np.zeros(len(read) + len(indexed.symbols), np.int32)
         while block >= 0:
             diagonal = start - block * size + len(indexed.symbols) - 1
             if reached[diagonal] <= start:
                 first, end = _grow(read, indexed.symbols, start, block * size, reached[diagonal])
                 reached[diagonal] = end
+                # All blocks of the run are counted when it is grown, so that many long ones are noticed at once.
+                meetings += 1 + (end - first) // size
+                if meetings > most:
+                    return found[:count], False
                 if end - first >= least:
                     found = _with_room(found, count)
                     found[count, 0], found[count, 1], found[count, 2] = first, block * size - start + first, end - first
                     count += 1
             block = _next_place(indexed, indexed.following[block], value)
-    return found[:count]
+    return found[:count], True
 
 
 @kernel
 def _some_matches(read: Symbols, indexed: Blocks, least: int) -> Matches:
     size, slots, power = indexed.size, len(indexed.heads), _power(indexed.size)
-    found, count, behind = np.empty((16, 3), np.int32), 0, 0
+    found, count, behind = np.empty((0, 3), np.int32), 0, 0
     value = _hash(read, 0, size)
     for start in range(len(read) - size + 1):
         if start:
@@ -186,7 +179,11 @@ def _grow(read: Symbols, indexed: Symbols, start: int, other: int, floor: int) -
 
 @kernel
 def _with_room(found: Matches, count: int) -> Matches:
-    return found if count < len(found) else np.concatenate((found, np.empty_like(found)))
+    if count < len(found):
+        return found
+    longer = np.empty((max(16, 2 * count), 3), np.int32)
+    longer[:count] = found
+    return longer
 
 
 @kernel

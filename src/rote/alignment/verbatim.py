@@ -1,16 +1,16 @@
 """Verbatim runs: what two texts have in common word for word (`rote.alignment.symbols` finds them)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rote.alignment.symbols import Blocks, Ints, Matches, Symbols, cut_blocks, find_matches, keep_maximal
+from rote.characters import character_classes, word_end
 from rote.kernels import kernel
 from rote.records import Span
-from rote.text import words
 
 SPACE = 32
 _IS_SPACE = np.array([chr(code).isspace() for code in range(0x3001)])
@@ -26,34 +26,29 @@ class CommonRun:
     chars: int
 
 
-@dataclass(frozen=True)
-class RawText:
-    """A text as runs are compared: its characters as they are, every run of white space made one space."""
+class SymbolText(NamedTuple):
+    """A text as its runs are compared: one number per character that counts."""
 
-    text: str
+    symbols: Symbols
+    places: Ints
+    """Where each symbol stands in the text; behind the last, the length of the text."""
 
-    @cached_property
-    def _normalised(self) -> tuple[Symbols, Ints]:
-        codes = np.frombuffer(self.text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        return _normalise(codes, _IS_SPACE)
 
-    @property
-    def symbols(self) -> Symbols:
-        """One number per character."""
-        return self._normalised[0]
+def raw_symbols(text: str) -> SymbolText:
+    """The characters as they are, every run of white space made one space."""
+    return SymbolText(*_normalise(_codes(text), _IS_SPACE))
 
-    @property
-    def places(self) -> Ints:
-        """Where each symbol stands in the text; behind the last, the length of the text."""
-        return self._normalised[1]
 
-    @cached_property
-    def may_end(self) -> npt.NDArray[np.bool_]:
-        """For each place between two symbols, before the first and behind the last: no word reaches across it."""
-        found = words(self.text)
-        starts = np.array([span.start for span in found], dtype=np.int32)
-        ends = np.array([span.end for span in found], dtype=np.int32)
-        return _word_ends(self.places, starts, ends)
+def word_symbols(text: str) -> SymbolText:
+    """The words in lower case with one space between them: what the published tools compare."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        lowered = "".join(character.lower()[0] for character in text)
+    return SymbolText(*_join_words(_codes(text), _codes(lowered), character_classes()))
+
+
+def _codes(text: str) -> Symbols:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 @kernel
@@ -71,12 +66,30 @@ def _normalise(codes: Symbols, is_space: npt.NDArray[np.bool_]) -> tuple[Symbols
 
 
 @kernel
-def _word_ends(places: Ints, starts: Ints, ends: Ints) -> npt.NDArray[np.bool_]:
-    found, word = np.ones(len(places), np.bool_), 0
-    for i in range(len(places)):
-        while word < len(ends) and ends[word] <= places[i]:
-            word += 1
-        found[i] = word == len(ends) or places[i] <= starts[word]
+def _join_words(codes: Symbols, lowered: Symbols, classes: npt.NDArray[np.uint8]) -> tuple[Symbols, Ints]:
+    symbols, places, size = np.empty(2 * len(codes), np.uint32), np.empty(2 * len(codes) + 1, np.int32), 0
+    at = 0
+    while at < len(codes):
+        end = word_end(codes, at, classes)
+        if end > at and size:
+            symbols[size], places[size] = SPACE, at
+            size += 1
+        for place in range(at, end):
+            symbols[size], places[size] = lowered[place], place
+            size += 1
+        at = max(end, at + 1)
+    places[size] = len(codes)
+    return symbols[:size], places[: size + 1]
+
+
+@kernel
+def _may_end(symbols: Symbols, classes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """For each place between two symbols, before the first and behind the last: no word reaches across it."""
+    found, at = np.ones(len(symbols) + 1, np.bool_), 0
+    while at < len(symbols):
+        end = max(word_end(symbols, at, classes), at + 1)
+        found[at + 1 : end] = False
+        at = end
     return found
 
 
@@ -90,8 +103,8 @@ def shared_runs(read: str, indexed: str, *, min_chars: int) -> list[CommonRun]:
     >>> shared_runs("the red fox ran", "a red  fox", min_chars=5)
     [CommonRun(read=Span(start=4, end=11), indexed=Span(start=2, end=10), chars=7)]
     """
-    blocks = cut_blocks(RawText(indexed).symbols, block_size(min_chars))
-    return runs_between(RawText(read), RawText(indexed), blocks, min_chars=min_chars)
+    others = raw_symbols(indexed)
+    return runs_between(read, raw_symbols(read), others, cut_blocks(others.symbols, block_size(min_chars)), min_chars)
 
 
 def block_size(least: int) -> int:
@@ -99,15 +112,19 @@ def block_size(least: int) -> int:
     return max(1, least // 2)
 
 
-def runs_between(read: RawText, indexed: RawText, blocks: Blocks, *, min_chars: int) -> list[CommonRun]:
-    """`shared_runs` of two texts of which the second has been cut into blocks of `block_size(min_chars)`."""
-    matches = find_matches(read.symbols, blocks, min_chars)
+def runs_between(
+    read: str, symbols: SymbolText, indexed: SymbolText, blocks: Blocks, min_chars: int
+) -> list[CommonRun]:
+    """`shared_runs` of a text with another that has been cut into blocks of `block_size(min_chars)`."""
+    matches = find_matches(symbols.symbols, blocks, min_chars)
     if not len(matches):
         return []
-    matches = keep_maximal(_between_words(matches, read.may_end, indexed.may_end))
+    classes = character_classes()
+    ends = _may_end(symbols.symbols, classes), _may_end(indexed.symbols, classes)
     kept: list[CommonRun] = []
-    for run in _runs(_without_outer_space(matches, read.symbols), read.places, indexed.places):
-        if run.chars < min_chars or not any(character.isalnum() for character in run.read.of(read.text)):
+    matches = keep_maximal(_between_words(matches, *ends))
+    for run in _runs(_without_outer_space(matches, symbols.symbols), symbols, indexed):
+        if run.chars < min_chars or not any(character.isalnum() for character in run.read.of(read)):
             continue
         if kept and 2 * kept[-1].read.overlap(run.read) > min(len(kept[-1].read), len(run.read)):
             kept[-1] = max(kept[-1], run, key=lambda one: one.chars)
@@ -143,10 +160,10 @@ def _without_outer_space(matches: Matches, symbols: Symbols) -> Matches:
     return found[found[:, 2] > 0]
 
 
-def _runs(matches: Matches, read_places: Ints, indexed_places: Ints) -> list[CommonRun]:
+def _runs(matches: Matches, read: SymbolText, indexed: SymbolText) -> list[CommonRun]:
     last = matches[:, 2] - 1
-    starts, ends = read_places[matches[:, 0]], read_places[matches[:, 0] + last] + 1
-    others, other_ends = indexed_places[matches[:, 1]], indexed_places[matches[:, 1] + last] + 1
+    starts, ends = read.places[matches[:, 0]], read.places[matches[:, 0] + last] + 1
+    others, other_ends = indexed.places[matches[:, 1]], indexed.places[matches[:, 1] + last] + 1
     columns = (starts, ends, others, other_ends, matches[:, 2])
     return [
         CommonRun(Span(start, end), Span(other, other_end), chars)
@@ -160,28 +177,42 @@ def shared_word_runs(read: str, indexed: str, *, min_chars: int) -> list[CommonR
     Each is longer than `min_chars` in the indexed text, from its first word to its last, and lies in no longer run of
     words of the text being read; of several places in the indexed text the first. In reading order.
     """
-    own, other = words(read), words(indexed)
-    starts, ends = (np.array([getattr(span, side) for span in other], dtype=np.int64) for side in ("start", "end"))
-    last = np.searchsorted(ends, starts + min_chars, side="right")
-    sizes = (last - np.arange(len(starts)) + 1)[last < len(ends)]
-    if not len(sizes):
+    one, two = word_symbols(read), word_symbols(indexed)
+    least = _least_symbols(two.symbols, two.places, min_chars)
+    if least > len(two.symbols):
         return []
-    symbols, other_symbols = _word_symbols([(read, own), (indexed, other)])
-    least = int(sizes.min())
-    matches = keep_maximal(find_matches(symbols, cut_blocks(other_symbols, block_size(least)), least))
-    runs = [
-        (Span(own[start].start, own[start + size - 1].end), Span(other[place].start, other[place + size - 1].end))
-        for start, place, size in matches.tolist()
-    ]
-    return [CommonRun(mine, theirs, len(theirs)) for mine, theirs in runs if len(theirs) > min_chars]
+    matches = find_matches(one.symbols, cut_blocks(two.symbols, block_size(least)), least)
+    if not len(matches):
+        return []
+    matches = _between_words(matches, _is_word_end(one.symbols), _is_word_end(two.symbols))
+    runs = _runs(keep_maximal(_without_outer_space(matches, one.symbols)), one, two)
+    return [run for run in runs if len(run.indexed) > min_chars]
 
 
-def _word_symbols(texts: Sequence[tuple[str, list[Span]]]) -> list[Symbols]:
-    known: dict[str, int] = {}
-    return [
-        np.array([known.setdefault(span.of(text).lower(), len(known)) for span in spans], dtype=np.uint32)
-        for text, spans in texts
-    ]
+@kernel
+def _least_symbols(symbols: Symbols, places: Ints, min_chars: int) -> int:
+    """Symbols in the shortest run of words that takes more than `min_chars` characters of the text; else, one too many."""
+    least, end = len(symbols) + 1, 0
+    for start in range(len(symbols)):
+        if start and symbols[start - 1] != SPACE:
+            continue
+        while end < len(symbols) and (
+            places[end] + 1 - places[start] <= min_chars or (end + 1 < len(symbols) and symbols[end + 1] != SPACE)
+        ):
+            end += 1
+        if end == len(symbols):
+            break
+        least = min(least, end + 1 - start)
+    return least
+
+
+@kernel
+def _is_word_end(symbols: Symbols) -> npt.NDArray[np.bool_]:
+    """As `_may_end`, of words joined by spaces."""
+    found = np.ones(len(symbols) + 1, np.bool_)
+    for place in range(1, len(symbols)):
+        found[place] = symbols[place - 1] == SPACE or symbols[place] == SPACE
+    return found
 
 
 def covered_chars(span: Span, by: Iterable[Span]) -> int:
