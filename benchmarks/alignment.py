@@ -161,13 +161,16 @@ def compare(what: str, tasks: Sequence[Task]) -> None:
     report(f"plain peer {what}", preset="pan2015", **{what: len(tasks)}, **figures, **agreement)
 
 
-def generated_chars_in_both(found: Sequence[tuple[list[Passage], list[Passage]]]) -> dict[str, float]:
-    """Share of the characters found by the peer that rote finds, and the other way round."""
+def generated_chars_in_both(found: Sequence[tuple[list[Passage], list[Passage]]]) -> dict[str, float | None]:
+    """Share of the characters found by the peer that rote finds, and the other way round; None where there are none."""
     both = own = other = 0
     for passages, peers in found:
         one, two = ({i for p in side for i in range(p.generated.start, p.generated.end)} for side in (passages, peers))
         both, own, other = both + len(one & two), own + len(one), other + len(two)
-    return {"of_the_peers_chars": both / max(1, other), "of_rotes_chars": both / max(1, own)}
+    return {
+        "of_the_peers_chars": both / other if other else None,
+        "of_rotes_chars": both / own if own else None,
+    }
 
 
 def large_texts(pairs: Sequence[Task]) -> dict[str, tuple[str, str]]:
