@@ -1,4 +1,5 @@
 """Stand-in until the real one is there."""
+
 from collections.abc import Callable
 from typing import TypeVar
 

@@ -64,7 +64,9 @@ def retrieve_nonmembers(
         found: list[Candidate] = []
         for item in chunk:
             hits = _ranked(item, index, index.scores(item.text), depth, {item.example_id})
-            found += add_sources(hits, item, exact, text=item.text, left_out={item.example_id}) if exact and depth else hits
+            found += (
+                add_sources(hits, item, exact, text=item.text, left_out={item.example_id}) if exact and depth else hits
+            )
         yield found
 
 
