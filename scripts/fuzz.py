@@ -54,7 +54,7 @@ def main() -> int:
             hostile.check_pair(*pair, language)
             hostile.check_matches(*pair, aligner)
         except BaseException:
-            print(f"after {tried} pairs, language {language}: {ascii(pair)}", file=sys.stderr, flush=True)
+            print(f"after {tried} pairs, language {language}: {pair!a}", file=sys.stderr, flush=True)
             raise
         tried += 1
         if time.monotonic() > end:

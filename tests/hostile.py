@@ -1,6 +1,7 @@
 """Hostile pairs of texts, and what must hold of them; read by the tests and by `scripts/fuzz.py`."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from rote.alignment import PRESETS
 from rote.alignment.matching import Aligner, find_matches
@@ -128,4 +129,4 @@ def assert_inside(span: Span, text: str) -> None:
 def assert_in_order(spans: Sequence[Span], text: str) -> None:
     for span in spans:
         assert_inside(span, text)
-    assert all(one.end <= two.start for one, two in zip(spans, spans[1:], strict=False))
+    assert all(one.end <= two.start for one, two in pairwise(spans))
