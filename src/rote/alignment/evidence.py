@@ -125,16 +125,18 @@ def word_evidence(side: Side, first: int, end: int, marks: Bools, odds: Odds) ->
     """Evidence of each word of a stretch; the terms of the counterpart are marked."""
     terms, is_function = side.words.terms[first:end], side.words.is_function[first:end]
     counts, counterparts, size = side.words.counts, side.counterparts, len(side.words.terms)
-    gains, losses = np.full(2 * MAX_COUNT, np.nan), np.empty(2 * MAX_COUNT, np.float64)
+    # Of each kind of word (count, function word or not): what it is worth where it does not and where it does stand there.
+    worths, is_known = np.empty((2 * MAX_COUNT, 2), np.float64), np.zeros(2 * MAX_COUNT, np.bool_)
     found = np.empty(len(terms), np.float64)
     for i, term in enumerate(terms):
         kind = 2 * min(counts[term], MAX_COUNT - 1) + is_function[i]
-        if np.isnan(gains[kind]):
+        if not is_known[kind]:
+            is_known[kind] = True
             chance = _chance(counts[term], size, is_function[i], odds)
-            gains[kind] = max(0.0, np.log(odds.kept / chance))
-            losses[kind] = min(0.0, np.log((1.0 - odds.kept) / (1.0 - chance)))
+            worths[kind, 0] = min(0.0, np.log((1.0 - odds.kept) / (1.0 - chance)))
+            worths[kind, 1] = max(0.0, np.log(odds.kept / chance))
         is_kept = counterparts[term] >= 0 and marks[counterparts[term]]
-        found[i] = gains[kind] if is_kept else losses[kind]
+        found[i] = worths[kind, np.int64(is_kept)]
     return found
 
 

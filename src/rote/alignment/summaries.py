@@ -3,6 +3,7 @@
 import numpy as np
 
 from rote.alignment.evidence import (
+    HIGHEST_KEPT,
     Bools,
     Side,
     best_segment,
@@ -23,6 +24,8 @@ LEAST_WORDS = 8
 LEAST_SHARED = 2
 """What a summary condenses reaches from the first to the last sentence that shares so many content words with it."""
 STEPS = 2
+SLACK = 1e-6
+"""Rounding decides nothing."""
 
 
 @kernel
@@ -49,7 +52,7 @@ def find_summaries(short: Side, long: Side, marks: Bools, own_marks: Bools, evid
     while left and left < MAX_SUMMARIES and count < MAX_SUMMARIES:
         left -= 1
         lower, upper = todo[left]
-        first, end, worth = _explained_by_all(short, long, lower, upper, marks, evidence)
+        first, end, worth = _explained_by_all(short, long, lower, upper, marks, least, evidence)
         if worth <= least:
             continue
         todo[left], todo[left + 1] = np.array([lower, first]), np.array([end, upper])
@@ -66,20 +69,38 @@ def find_summaries(short: Side, long: Side, marks: Bools, own_marks: Bools, evid
 
 @kernel
 def _explained_by_all(
-    short: Side, long: Side, lower: int, upper: int, marks: Bools, evidence: Evidence
+    short: Side, long: Side, lower: int, upper: int, marks: Bools, least: float, evidence: Evidence
 ) -> tuple[int, int, float]:
-    """The stretch between two words that all of the other text explains best, and its evidence."""
-    first, end, worth, kept = lower, lower, 0.0, evidence.kept_in_summary
+    """The stretch between two words that all of the other text explains best, and its evidence.
+
+    An empty one where none can have more than `least`: with k raised from k0 no word is worth more than ln(k / k0) more.
+    """
+    first, end, worth, kept = lower, lower, 0.0, min(HIGHEST_KEPT, evidence.kept_in_summary)
     if upper - lower < LEAST_WORDS:
         return first, end, worth
     words = len(long.words.terms)
     mark(long.words, 0, words, marks, True)
-    for _ in range(STEPS):
-        odds = odds_for(words, kept, evidence)
-        first, end, worth = best_segment(short, lower, upper, marks, odds, evidence.cut_price)
-        kept = max(evidence.kept_in_summary, share_kept(short, first, end, marks))
+    for step in range(STEPS):
+        first, end, worth = best_segment(
+            short, lower, upper, marks, odds_for(words, kept, evidence), evidence.cut_price
+        )
+        before, kept = kept, min(HIGHEST_KEPT, max(evidence.kept_in_summary, share_kept(short, first, end, marks)))
+        if kept == before:
+            break
+        if step + 1 < STEPS and worth + _shared(short, lower, upper) * np.log(kept / before) + SLACK <= least:
+            first, end, worth = lower, lower, 0.0
+            break
     mark(long.words, 0, words, marks, False)
     return first, end, worth
+
+
+@kernel
+def _shared(short: Side, lower: int, upper: int) -> int:
+    """Number of words of a stretch that stand in the other text."""
+    found = 0
+    for term in short.words.terms[lower:upper]:
+        found += short.counterparts[term] >= 0
+    return found
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,18 @@ class CommonRun:
     chars: int
 
 
-class SymbolText(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class SymbolText:
     """A text as its runs are compared: one number per character that counts."""
 
     symbols: Symbols
     places: Ints
     """Where each symbol stands in the text; behind the last, the length of the text."""
+
+    @cached_property
+    def may_end(self) -> npt.NDArray[np.bool_]:
+        """For each place between two symbols, before the first and behind the last: no word reaches across it."""
+        return _may_end(self.symbols, character_classes())
 
 
 def raw_symbols(text: str) -> SymbolText:
@@ -84,7 +90,6 @@ def _join_words(codes: Symbols, lowered: Symbols, classes: npt.NDArray[np.uint8]
 
 @kernel
 def _may_end(symbols: Symbols, classes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """For each place between two symbols, before the first and behind the last: no word reaches across it."""
     found, at = np.ones(len(symbols) + 1, np.bool_), 0
     while at < len(symbols):
         end = max(word_end(symbols, at, classes), at + 1)
@@ -119,10 +124,8 @@ def runs_between(
     matches = find_matches(symbols.symbols, blocks, min_chars)
     if not len(matches):
         return []
-    classes = character_classes()
-    ends = _may_end(symbols.symbols, classes), _may_end(indexed.symbols, classes)
     kept: list[CommonRun] = []
-    matches = keep_maximal(_between_words(matches, *ends))
+    matches = keep_maximal(_between_words(matches, symbols.may_end, indexed.may_end))
     for run in _runs(_without_outer_space(matches, symbols.symbols), symbols, indexed):
         if run.chars < min_chars or not any(character.isalnum() for character in run.read.of(read)):
             continue
