@@ -23,7 +23,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rote.alignment.preparation import PreparedText
 from rote.alignment.presets import Evidence
 from rote.alignment.seeding import Floats, Ints
 from rote.kernels import kernel
@@ -49,27 +48,13 @@ class Words(NamedTuple):
     """Per word: place of its term among the terms of its text."""
     counts: Ints
     """Per term: number of words of the text that have it."""
-    is_function: Bools
+    is_function: Bools | Ints
     """Per word."""
     prices: Floats
     """Price of a cut in front of each word and behind the last, as a share of the full one; length: words + 1."""
     first_words: Ints
     """Per sentence (row of the seeds' vectors): its first word, and the first behind it."""
     end_words: Ints
-
-
-def words_of(text: PreparedText) -> Words:
-    """The arrays that the kernels read."""
-    return Words(
-        text.word_starts,
-        text.word_ends,
-        text.word_terms,
-        text.term_counts,
-        text.word_is_function,
-        text.word_prices,
-        np.searchsorted(text.word_starts, text.starts).astype(np.int32),
-        np.searchsorted(text.word_starts, text.ends).astype(np.int32),
-    )
 
 
 class Side(NamedTuple):

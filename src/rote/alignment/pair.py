@@ -7,6 +7,7 @@ import numpy as np
 from rote.alignment.evidence import Side, Words
 from rote.alignment.extension import Clustering, PassagePairs, extend, passage_cosine
 from rote.alignment.overlaps import GENERATED, TRAINING, resolve_one_sided
+from rote.alignment.packed import PackedText, unpack
 from rote.alignment.presets import Evidence, Preset
 from rote.alignment.refinement import Sides, refined_passages
 from rote.alignment.seeding import Floats, Ints, Rows, Seeds, WeightedPair, find_seeds, weigh
@@ -45,13 +46,14 @@ def rules_of(preset: Preset) -> Rules:
 
 
 @kernel
-def shared_passages(generated: Rows, training: Rows, rules: Rules) -> tuple[Ints, Floats, int]:
+def shared_passages(one: PackedText, two: PackedText, rules: Rules) -> tuple[Ints, Floats, int]:
     """The passages that two texts share.
 
     Returns:
         Characters (generated start and end, training start and end; passages × 4), cosines, and the number of plain
         passages; they come first, the wide ones behind.
     """
+    generated, training = unpack(one)[0], unpack(two)[0]
     pair = weigh(generated, training, rules.smooths_idf)
     seeds = find_seeds(pair, rules.min_sentence_cosine, rules.min_sentence_dice)
     if len(seeds) == 0:
@@ -87,9 +89,10 @@ def _long_enough(passages: PassagePairs, generated: Rows, training: Rows, min_ch
 
 @kernel
 def passages_by_evidence(
-    generated: Rows, training: Rows, own: Words, other: Words, rules: Rules, evidence: Evidence
+    one: PackedText, two: PackedText, rules: Rules, evidence: Evidence
 ) -> tuple[Ints, Floats, int]:
     """The passages that two texts share, by `rote.alignment.evidence`; returned as by `shared_passages`, summaries last."""
+    (generated, own), (training, other) = unpack(one), unpack(two)
     if len(own.terms) == 0 or len(other.terms) == 0:
         return np.empty((0, 4), np.int64), np.empty(0, np.float64), 0
     pair = weigh(generated, training, rules.smooths_idf)

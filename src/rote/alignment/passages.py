@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
-from rote.alignment.evidence import Words, words_of
+from rote.alignment.packed import PackedText, pack
 from rote.alignment.pair import passages_by_evidence, rules_of, shared_passages
 from rote.alignment.preparation import prepare_all
 from rote.alignment.presets import Preset
-from rote.alignment.seeding import Rows, rows_of
 from rote.alignment.symbols import Blocks, cut_blocks
 from rote.alignment.verbatim import SymbolText, block_size, raw_symbols, runs_between, shared_word_runs
 from rote.records import Direction, Span
@@ -78,9 +77,7 @@ class TextAligner:
         ready = {text: self._texts.pop(text) for text in wanted if text in self._texts}
         new = [text for text in wanted if text not in ready]
         for text, prepared in zip(new, prepare_all(new, self.preset, language=self.language), strict=True):
-            ready[text] = _ReadyText(
-                text, rows_of(prepared), words_of(prepared), block_size(self.preset.verbatim_min_chars + 1)
-            )
+            ready[text] = _ReadyText(text, pack(prepared), block_size(self.preset.verbatim_min_chars + 1))
             self.kept_chars += len(text)
         while self._texts and self.kept_chars > self.max_kept_chars:
             oldest = next(iter(self._texts))
@@ -105,9 +102,9 @@ class TextAligner:
         """The plain and the wide passages."""
         evidence = self.preset.evidence
         spans, cosines, plain = (
-            shared_passages(one.rows, two.rows, self._rules)
+            shared_passages(one.packed, two.packed, self._rules)
             if evidence is None
-            else passages_by_evidence(one.rows, two.rows, one.words, two.words, self._rules, evidence)
+            else passages_by_evidence(one.packed, two.packed, self._rules, evidence)
         )
         found = [
             Passage(Span(start, end), Span(other, other_end), cosine, "plain", "none")
@@ -125,8 +122,7 @@ class TextAligner:
 @dataclass(frozen=True, eq=False)
 class _ReadyText:
     text: str
-    rows: Rows
-    words: Words
+    packed: PackedText
     block_size: int
 
     @cached_property

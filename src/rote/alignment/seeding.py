@@ -25,7 +25,7 @@ class Rows(NamedTuple):
     ends: Ints
     row_starts: Ints
     columns: Ints
-    counts: npt.NDArray[np.float32]
+    counts: Ints | npt.NDArray[np.float32]
     terms: Ints
     frequencies: Ints
 
