@@ -5,7 +5,8 @@
 
 The peer (`plain.py`) is the published algorithm in plain Python with nltk, which reads both texts of each pair anew. It
 gets a sample. rote reads the texts of 50 generations (or pairs) together, as the pipeline does, and keeps what fits into
-its bound: "with reading" is that, in a fresh aligner; "aligning only" is a second pass with all texts kept.
+its bound: "with reading" is that, in a fresh aligner; "aligning only" is a second pass with all texts kept. Each rate stands with
+its ratio to the published code's (`PUBLISHED`, another machine) and, for the sample, to the peer's in the same run.
 
 Generations are texts of 79 words, cut from suspicious documents; each is aligned with 10 candidates, the first 4,400
 characters of source documents, one of them its own. Times are CPU seconds of one thread. The compiled kernels are
@@ -120,6 +121,7 @@ def measure(what: str, tasks: Sequence[Task], preset: Preset) -> None:
     timed(lambda: align_all(full, tasks))  # what is made when first asked for is made here
     only, _ = timed(lambda: align_all(full, tasks))
     figures = {f"{what}_per_s": len(tasks) / with_reading, f"{what}_per_s_aligning_only": len(tasks) / only}
+    figures["ratio_to_published"] = figures[f"{what}_per_s"] / PUBLISHED[f"{what}_per_s"]
     figures["us_per_alignment"] = 1e6 * only / sum(len(others) for _, others in tasks)
     report(f"rote {what}", preset=preset.name, **{what: len(tasks)}, passages=passages, **figures)
 
@@ -152,12 +154,16 @@ def compare(what: str, tasks: Sequence[Task]) -> None:
     pairs = [(text, other) for text, others in tasks for other in others]
     found: list[list[Passage]] = []
     seconds, _ = timed(lambda: found.extend(align_plainly(*pair, tokenizer=tokenizer) for pair in pairs) or 0)
-    own, _ = timed(lambda: align_all(TextAligner(PAN2015, language="en"), tasks))
+    own, corrected = (
+        timed(lambda: align_all(TextAligner(preset, language="en"), tasks))[0]  # noqa: B023
+        for preset in (PAN2015, PRESETS["corrected"])
+    )
     aligner = TextAligner(PAN2015, language="en")
     agreement = generated_chars_in_both(
         [(aligner.align(*pair), peers) for pair, peers in zip(pairs, found, strict=True)]
     )
     figures = {f"{what}_per_s": len(tasks) / seconds, f"rote_{what}_per_s": len(tasks) / own, "ratio": seconds / own}
+    figures["ratio_of_corrected"] = seconds / corrected
     report(f"plain peer {what}", preset="pan2015", **{what: len(tasks)}, **figures, **agreement)
 
 

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 import reference_evidence as reference
 from reference_alignment import aligned
-from rote.alignment import CORRECTED, Passage, align
+from rote.alignment import CORRECTED, PAN2015, Passage, Preset, align
 from rote.alignment.evidence import Side, Words, best_segment, mark, odds_for, share_kept, significant, word_evidence
+from rote.alignment.packed import pack, unpack
 from rote.alignment.preparation import prepare
 from rote.alignment.presets import Evidence
 from rote.alignment.refinement import Stretches, _join_neighbours, _resolve
+from rote.alignment.summaries import _explained_by_all
 
 assert CORRECTED.evidence is not None
 RULES: Evidence = CORRECTED.evidence
@@ -108,6 +110,19 @@ def test_the_kernels_find_what_trying_all_finds(
         assert worth == pytest.approx(reference.segment_evidence(own, expected, first, end, price))
     share = (1 + sum(word in other.words for word in own.words)) / (size + 2)
     assert share_kept(side, 0, size, marks) == pytest.approx(share)
+
+
+@given(short=texts(), long=texts(), least=st.floats(0, 12))
+@settings(deadline=None, max_examples=300)
+def test_a_summary_is_given_up_early_only_where_none_is_worth_enough(
+    short: reference.Text, long: reference.Text, least: float
+) -> None:
+    side, other, rules = side_of(short, long), side_of(long, short), RULES._replace(kept_in_summary=0.3)
+    marks, size = np.zeros(len(other.words.counts), np.bool_), len(short.words)
+    first, end, worth = _explained_by_all(side, other, 0, size, marks, -np.inf, rules)
+    found = _explained_by_all(side, other, 0, size, marks, least, rules)
+    assert found == (first, end, worth) or (worth <= least and found[2] == 0.0)
+    assert not marks.any()
 
 
 ranges = st.tuples(*[st.integers(0, 12)] * 4).map(
@@ -238,6 +253,22 @@ def test_words_are_prepared_in_order_and_in_bounds(text: str) -> None:
     assert (starts[1:] >= ends[:-1]).all()
     assert found.term_counts.sum() == len(found.word_terms) == found.counts.sum()
     assert found.word_prices[0] == found.word_prices[-1] == 0 or not len(starts)
+
+
+@given(text=st.text(max_size=120) | sentences, preset=st.sampled_from([CORRECTED, PAN2015]))
+@settings(deadline=None, max_examples=100)
+def test_a_packed_text_is_unpacked_as_it_was(text: str, preset: Preset) -> None:
+    one = prepare(text, preset, language="en")
+    rows, words = unpack(pack(one))
+    mine = (one.starts, one.ends, one.row_starts, one.columns, one.counts, one.terms, one.frequencies)
+    for packed, array in zip(rows, mine, strict=True):
+        assert np.array_equal(packed, array)
+    its = (one.word_starts, one.word_ends, one.word_terms, one.term_counts, one.word_is_function, one.word_prices)
+    for packed, array in zip(words, its, strict=False):
+        assert np.array_equal(packed, array)
+    for row, (start, end) in enumerate(zip(one.starts, one.ends, strict=True)):
+        inside = [word for word, place in enumerate(one.word_starts) if start <= place < end]
+        assert inside == list(range(words.first_words[row], words.end_words[row]))
 
 
 def test_cuts_and_what_they_take_along() -> None:
