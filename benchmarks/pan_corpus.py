@@ -6,17 +6,15 @@ XML file of truth per pair.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
+from halves import Half, linked_halves
 from plagdet import Reuse
 
 from rote.errors import DataError
 from rote.records import Span
-
-Half = Literal["a", "b"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,27 +152,5 @@ def write_detections(folder: Path, pair: Pair, detections: Iterable[Reuse]) -> N
 
 
 def halves(corpus: Corpus) -> list[Half]:
-    """The half of each pair; no document, by its content, stands in both halves.
-
-    Documents that are linked by pairs form groups, and a group goes where the least SHA-256 of its documents says (last
-    bit 0: a, 1: b). So no pair is dropped, and the half of a group does not depend on names or order.
-    """
-    keys: dict[str, str] = {text: sha256(text.encode()).hexdigest() for text in _texts(corpus)}
-    least = {key: key for key in keys.values()}
-
-    def root(key: str) -> str:
-        while least[key] != key:
-            least[key] = least[least[key]]
-            key = least[key]
-        return key
-
-    ends = [(keys[corpus.suspicious[pair.suspicious]], keys[corpus.sources[pair.source]]) for pair in corpus.pairs]
-    for one, other in ends:
-        first, second = sorted((root(one), root(other)))
-        least[second] = first
-    return ["b" if int(root(one), 16) % 2 else "a" for one, _ in ends]
-
-
-def _texts(corpus: Corpus) -> Iterable[str]:
-    yield from corpus.suspicious.values()
-    yield from corpus.sources.values()
+    """The half of each pair; no document, by its content, stands in both halves (`halves.linked_halves`)."""
+    return linked_halves([(corpus.suspicious[pair.suspicious], corpus.sources[pair.source]) for pair in corpus.pairs])
