@@ -13,6 +13,11 @@ from typing import Literal, TypeAlias, TypeVar, cast
 Split: TypeAlias = Literal["member", "non-member"]
 Kind: TypeAlias = Literal["verbatim", "near-verbatim", "paraphrase", "weak-paraphrase", "idea"]
 Direction: TypeAlias = Literal["none", "condensed", "expanded"]
+Condition: TypeAlias = Literal[
+    "verbatim", "edited-5", "edited-10", "edited-20", "edited-30", "edited-50", "reordered", "condensed", "expanded",
+    "nothing", "nothing-alike",
+]  # fmt: skip
+"""How a passage was altered before it was planted; see `rote.alignment.planting`."""
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 
 KINDS: tuple[Kind, ...] = ("verbatim", "near-verbatim", "paraphrase", "idea", "weak-paraphrase")
@@ -138,6 +143,27 @@ class Match:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Trial:
+    """A text with a planted passage, or with none, and what was found in it: how good the detector is."""
+
+    condition: Condition
+    example_id: str
+    """Whose passage was planted; of a text with none, whose text it is."""
+    text: str
+    planted: Span | None
+    """Where the passage stands in the text; None where nothing was planted."""
+    expected: tuple[Kind, ...]
+    """The kinds that are right for the passage as the most severe one; none where nothing was planted."""
+    kind: Kind | None
+    """The most severe kind found at the planted place, or anywhere where nothing was planted; None: nothing."""
+    direction: Direction
+    found_chars: int
+    """Characters of the planted passage inside matches with its own training text."""
+    false_chars: int
+    """Characters of the rest of the text inside matches with any text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Source:
     """A place in an example's text."""
 
@@ -226,6 +252,42 @@ class Comparison:
     high: float
     p_value: float
     method: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Separation:
+    """How well one score tells members from non-members: one statistic of it.
+
+    `value` is None where nothing can be said; `reason` then says why. The interval is None where there is none for the
+    statistic (a p-value, a count of discoveries), too.
+    """
+
+    metric: str
+    """The score, one of `METRICS`."""
+    model: str
+    """The model that was scored; "blind" for a baseline that never sees one."""
+    statistic: str
+    """"auc", "tpr@0.01" (share of members over the threshold that at most 1 % of the non-members pass), "fpr@0.01"
+    (share of non-members that do pass it), "p_value" …; see `rote.scoring.attacks`."""
+    stratum: str
+    """"all", or "factor=level" as of an estimate."""
+    value: float | None
+    low: float | None
+    high: float | None
+    members: int
+    nonmembers: int
+    method: str
+    reason: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Curve:
+    """The ROC of one score: its corners, from (0, 0) to (1, 1), both rates ascending."""
+
+    metric: str
+    model: str
+    false_positive_rates: tuple[float, ...]
+    true_positive_rates: tuple[float, ...]
 
 
 Record = TypeVar("Record")
