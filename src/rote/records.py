@@ -18,6 +18,9 @@ Condition: TypeAlias = Literal[
     "nothing", "nothing-alike",
 ]  # fmt: skip
 """How a passage was altered before it was planted; see `rote.alignment.planting`."""
+NOTHING: tuple[Condition, ...] = ("nothing", "nothing-alike")
+"""Nothing was planted; the text is aligned with any other texts, or with those most like it."""
+CanaryKind: TypeAlias = Literal["number", "words"]
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 
 KINDS: tuple[Kind, ...] = ("verbatim", "near-verbatim", "paraphrase", "idea", "weak-paraphrase")
@@ -288,6 +291,79 @@ class Curve:
     model: str
     false_positive_rates: tuple[float, ...]
     true_positive_rates: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Canary:
+    """A secret in a sentence, drawn before the training, and planted in the training data or held out by a coin."""
+
+    id: str
+    prompt: str
+    """With its separator at the end; "" in data without prompts."""
+    before: str
+    """The completion up to the secret."""
+    secret: str
+    after: str
+    kind: CanaryKind
+    length: int
+    """Digits or words of the secret: with the kind, the space that it was drawn from; see `rote.corpus.secrets`."""
+    copies: int
+    """How often it is trained on; of a held-out one: how often it would have been."""
+    planted: bool
+
+    @property
+    def text(self) -> str:
+        """What is trained on."""
+        return self.prompt + self.before + self.secret + self.after
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Exposure:
+    """How far one model prefers one canary's secret to others that might have stood there."""
+
+    canary_id: str
+    model: str
+    log_probability: float | None
+    """ln p(secret | what stands before it), in nats; None where `reason` says why."""
+    candidates: int
+    """Secrets that were compared, the canary's own among them."""
+    more_likely: int
+    """How many of them the model prefers to it."""
+    is_exact: bool
+    """All secrets of the space were compared, not a sample."""
+    mean: float | None
+    """Of the other candidates' log-probabilities."""
+    deviation: float | None
+    extrapolated: float | None
+    """Bits, from a skew-normal distribution fitted to the others (Carlini et al. 2019); None where all were compared."""
+    fit_distance: float | None
+    """Kolmogorov-Smirnov distance of that fit, 0..1."""
+    reason: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PrivacyBound:
+    """A lower bound on the epsilon of (epsilon, delta) differential privacy, from the canaries of one training run."""
+
+    method: Literal["one-run", "Clopper-Pearson"]
+    stratum: str
+    """"all", or "copies=K"."""
+    epsilon: float | None
+    """At the stated confidence epsilon is at least this, for the presence of one canary with all its copies."""
+    delta: float
+    confidence: float
+    copies: int
+    """The most copies of a canary in the stratum; with delta 0, one record's epsilon is at least epsilon / copies."""
+    canaries: int
+    guesses: int
+    """one-run: canaries that were guessed about; Clopper-Pearson: planted ones."""
+    correct: int
+    """one-run: right guesses; Clopper-Pearson: planted ones over the threshold."""
+    controls: int
+    """Clopper-Pearson: held-out ones (one-run: 0)."""
+    alarms: int
+    """Clopper-Pearson: held-out ones over the threshold."""
+    reason: str | None = None
 
 
 Record = TypeVar("Record")
