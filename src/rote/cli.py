@@ -48,7 +48,7 @@ class Command:
     summary: str
     description: str
     sections: tuple[str, ...]
-    takes: typing.Literal["run", "out", "runs", "demo"]
+    takes: typing.Literal["run", "out", "runs", "demo", "theory"]
 
 
 ALL = ("model", "corpus", "generation", "retrieval", "alignment", "scoring", "reporting")
@@ -65,6 +65,7 @@ COMMANDS = (
     Command("show", "the results in the terminal", "Prints the verdict and the estimates of a run, or one record with its generation and training text side by side.", (), "runs"),
     Command("compare", "several runs beside each other", "Writes one HTML page that compares runs, and prints the table.", (), "runs"),
     Command("demo", "the embedded demonstration", "Fine-tunes the shipped base model on fictional clinic records three ways (full, LoRA, head-only), audits each, and compares them.", (), "demo"),
+    Command("theory", "sparse coding, a synthetic demonstration", "Fits a linear learner to synthetic texts and shows that the more of its input a task needs, the more of it can be had back; checks the error against its closed form. No language model and no record stands behind these numbers.", (), "theory"),
 )  # fmt: skip
 
 
@@ -134,6 +135,19 @@ def _add_command(commands: "argparse._SubParsersAction[Parser]", command: Comman
         part.add_argument("runs", type=Path, nargs="+", help="run folders", metavar="RUN")
         part.add_argument(
             "--out", type=Path, default=Path("comparison.html"), help="HTML page to write", metavar="FILE"
+        )
+    elif command.name == "theory":
+        part.add_argument("--features", type=int, default=16, metavar="N", help="features of a text (default: 16)")
+        part.add_argument(
+            "--decay",
+            type=float,
+            default=0.8,
+            metavar="X",
+            help="variance of a feature over the one before (default: 0.8)",
+        )
+        part.add_argument("--seed", type=int, default=0, metavar="N", help="of the texts (default: 0)")
+        part.add_argument(
+            "--out", type=Path, default=Path("runs/theory"), help="folder (default: runs/theory)", metavar="DIR"
         )
     else:
         part.add_argument(
@@ -213,6 +227,10 @@ def _run(options: argparse.Namespace) -> int:
             from rote.demonstration.demo import run as run_demo
 
             return run_demo(options.out, quick=options.quick, echo=_echo)
+        case "theory":
+            from rote.reporting.theory import demonstrate_in
+
+            return demonstrate_in(options.out, features=options.features, decay=options.decay, seed=options.seed)
         case "show":
             from rote.reporting.terminal import show
 
