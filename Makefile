@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-test-slow: $(VENV)/.tests
+test-slow: $(VENV)/.extras
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "slow and not gpu"
 
 lint: $(VENV)/.dev
@@ -46,6 +46,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.tests: $(VENV)/.installed
 	$(PIP) -e '.[test]'
+	touch $@
+
+# optional extras of rote, so that the slow tests can try them
+$(VENV)/.extras: $(VENV)/.tests
+	$(PIP) -e '.[test-extras]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.tests
