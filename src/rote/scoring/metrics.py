@@ -216,6 +216,44 @@ _ALL = (
         source="Lee et al. 2022 (arXiv 2107.06499); Ippolito et al. 2023 (arXiv 2210.17546)",
     ),
     Metric(
+        name="bleu",
+        title="BLEU",
+        definition="Mean over prompts of the sentence BLEU-4 of generation and own reference in words, both cut to the "
+        "shorter one's number of words.",
+        unit="BLEU",
+        direction=_MORE,
+        estimator="mean",
+        source="Papineni et al. 2002; Ippolito et al. 2023 (arXiv 2210.17546)",
+    ),
+    Metric(
+        name="regenerated",
+        title="Regenerated word for word",
+        definition="Share of prompts whose generation is the own reference, character for character, as far as both "
+        "reach.",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        source="Carlini et al. 2023 (arXiv 2202.07646), from the generation itself",
+    ),
+    Metric(
+        name="approximately_memorized",
+        title="Approximately memorised",
+        definition="Share of prompts whose generation has a BLEU over 0.75 with the own reference.",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        source="Ippolito et al. 2023 (arXiv 2210.17546)",
+    ),
+    Metric(
+        name="near_copy",
+        title="Near copy",
+        definition="Share of prompts whose generation has an edit similarity of at least 0.9 with the own reference.",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        source="after Lee et al. 2022 (arXiv 2107.06499), who draw the line at 0.8",
+    ),
+    Metric(
         name="repetitive",
         title="Repetitive generation",
         definition="Share of prompts whose generation repeats itself (rote.text.is_repetitive); its matches do not count.",
@@ -280,7 +318,15 @@ KIND_METRICS = (
 )
 """What is measured for same-record and cross-record matches apart."""
 
-ANY_OF_N_METRICS = ("verbatim", "at_least_near_verbatim", "at_least_paraphrase", "at_least_idea")
+ANY_OF_N_METRICS = (
+    "verbatim",
+    "at_least_near_verbatim",
+    "at_least_paraphrase",
+    "at_least_idea",
+    "regenerated",
+    "approximately_memorized",
+    "near_copy",
+)
 """Rates that are also given for "any of n samples", as NAME@n: those for which any and worst of n are the same."""
 
 LIKELIHOOD_METRICS = ("extractable", "exact_memorization", "loss")

@@ -5,11 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rote.records import KINDS, Generation, Kind, Match, Prompt, Reproduction, Score, Span, TokenScores
 from rote.scoring import likelihood
-from rote.scoring.overlap import compare
+from rote.scoring.overlap import compare, is_regenerated
 from rote.text import is_repetitive
 
 MIN_CHARS = 50
 """Floor of the aligner: nothing can be said of a shorter reference or generation."""
+
+APPROXIMATE_BLEU = 0.75
+"""A generation with more is approximately memorised (Ippolito et al. 2023)."""
+NEAR_COPY_SIMILARITY = 0.9
+"""A generation with at least this edit similarity is a near copy."""
 
 _CUMULATIVE: Mapping[str, Kind] = {
     "at_least_near_verbatim": "near-verbatim",
@@ -125,12 +130,16 @@ def covered_chars(spans: Iterable[Span]) -> int:
 
 
 def _overlap_scores(generation: Generation, reference: str, min_chars: int) -> Iterator[Score]:
-    names = ("longest_common_run", "rouge_l", "edit_similarity")
+    names = ("longest_common_run", "rouge_l", "edit_similarity", "bleu")
+    rates = ("regenerated", "approximately_memorized", "near_copy")
     if len(reference.strip()) < min_chars:
-        yield from (_too_short(generation.id, name, min_chars) for name in names)
+        yield from (_too_short(generation.id, name, min_chars) for name in (*names, *rates))
         return
     overlap = compare(generation.text, reference)
     yield from (Score(generation.id, name, float(getattr(overlap, name))) for name in names)
+    yield Score(generation.id, "regenerated", float(is_regenerated(generation.text, reference)))
+    yield Score(generation.id, "approximately_memorized", float(overlap.bleu > APPROXIMATE_BLEU))
+    yield Score(generation.id, "near_copy", float(overlap.edit_similarity >= NEAR_COPY_SIMILARITY))
 
 
 def _metric(kind: Kind) -> str:
