@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
@@ -21,6 +23,7 @@ from rote.config import GenerationConfig
 from rote.generation import Draw
 from rote.models import LoadedModel
 from rote.records import Example, Prompt, content_id
+from rote.scoring.store import TokenStatistics, TokenStore
 
 START, END, PAD = "<s>", "</s>", "<pad>"
 
@@ -46,6 +49,31 @@ class ScriptedModel:
     def continue_prompts(self, draws: Sequence[Draw], config: GenerationConfig) -> list[str]:
         self.calls.append(list(draws))
         return [self.script.get(draw.prompt.text, "") for draw in draws]
+
+
+class MemoryStore(TokenStore):
+    """A token store without a folder."""
+
+    def __init__(self, found: Mapping[str, TokenStatistics] | None = None) -> None:
+        super().__init__(Path("/nonexistent"))
+        self.found = dict(found or {})
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.found
+
+    def read(self, key: str) -> TokenStatistics:
+        return self.found[key]
+
+    def add(self, found: Mapping[str, TokenStatistics]) -> None:
+        self.found |= found
+
+
+def token_statistics(log_probabilities: Sequence[float], greedy: Sequence[bool]) -> TokenStatistics:
+    """Statistics with these log-probabilities and first choices; what they do not say is made up."""
+    values = np.array(log_probabilities, dtype=np.float32)
+    first = np.array(greedy, dtype=np.bool_)
+    ranks = np.where(first, 0, 1).astype(np.int32)
+    return TokenStatistics(values, values - 1, np.ones_like(values), ranks, first, values[None])
 
 
 def byte_tokenizer(*, encloses: bool = False) -> PreTrainedTokenizerFast:

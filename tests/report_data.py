@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+from fakes import token_statistics
 from rote import runs
 from rote.config import AuditConfig, GenerationConfig, to_toml
 from rote.records import (
@@ -26,6 +27,7 @@ from rote.records import (
     TokenScores,
 )
 from rote.runs import Run
+from rote.scoring.store import TokenStatistics, store_of
 
 KINDS_IN_TURN: tuple[Kind | None, ...] = ("verbatim", "paraphrase", None, "near-verbatim", "idea", "weak-paraphrase")
 PREFIX_CHARS = 60
@@ -139,6 +141,7 @@ def make_run(
         write[runs.COMPARISONS] = comparisons(len(members), strength)
     for name, records in write.items():
         run.write(name, records, settings={})
+    store_of(run).add({f"{right} right": _statistics(right) for right in map(_right, range(len(prompts)))})
     run.write_text(runs.CONFIG, to_toml(config))
     run.note(data_hash=data_hash, model_hash="m" * 64, config_hash="c" * 64, device="cpu", seed=0)
     return Made(run, config, examples, prompts, tuned, matches)
@@ -256,10 +259,16 @@ def _candidates(item: Generation, examples: Sequence[Example]) -> list[Candidate
 
 
 def _tokens(prompt: Prompt, index: int) -> TokenScores:
-    right = (index * 7) % 60
-    return TokenScores(
-        prompt.id, prompt.example_id, "tuned", (-0.5,) * 60, (True,) * right + (False,) * (60 - right), False
-    )
+    return TokenScores(prompt.id, prompt.example_id, "tuned", f"{_right(index)} right", 9, 69, False)
+
+
+def _right(index: int) -> int:
+    return (index * 7) % 60
+
+
+def _statistics(right: int) -> TokenStatistics:
+    """Nine tokens of a prompt, then sixty of which the first choice is right that often, then never again."""
+    return token_statistics((-0.5,) * 69, (False,) * 9 + (True,) * right + (False,) * (60 - right))
 
 
 def _scores(item: Generation, index: int) -> list[Score]:
@@ -270,7 +279,7 @@ def _scores(item: Generation, index: int) -> list[Score]:
         Score(item.id, "longest_common_run", float(run_length)),
         Score(item.id, "rouge_l", 0.42),
         Score(item.id, "edit_similarity", None, "reference shorter than 50 characters"),
-        Score(subject, "extractable", float((index * 7) % 60 >= 50)),
+        Score(subject, "extractable", float(_right(index) >= 50)),
         Score(subject, "exact_memorization", 0.8),
         Score(subject, "loss", 0.5),
         Score(f"{item.prompt_id}-base", "loss", 3.9),

@@ -41,7 +41,7 @@ def test_every_record_survives_json(prompt: str, completion: str) -> None:
 
 def test_nested_records_and_tuples_survive_json() -> None:
     match = Match("g", "e", 1, Span(1, 9), Span(3, 11), "idea", "condensed", 0.7, None, False, True)
-    scores = TokenScores("p", "e", "tuned", (-0.5, -1.25), (True, False), False)
+    scores = TokenScores("p", "e", "tuned", "key", 3, 7, False)
     estimate = Estimate("loss", "tuned", "member", "all", None, None, None, 0, 3, "none", reason="nothing measured")
     for record in (match, scores, estimate):
         assert from_row(type(record), json.loads(encode(to_row(record)))) == record

@@ -87,7 +87,7 @@ def test_a_missing_artifact_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"format":2,"artifacts":[]}', '{"format":2,"artifacts":{"a":{"x":1}}}']
+    "content", ["{", "[]", '{"format":3,"artifacts":[]}', '{"format":3,"artifacts":{"a":{"x":1}}}']
 )
 def test_a_broken_manifest_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / MANIFEST).write_text(content, encoding="utf-8")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes import MemoryStore, token_statistics
 from rote.errors import ConfigError
 from rote.records import (
     KINDS,
@@ -173,17 +174,16 @@ def test_scores_come_in_the_order_of_the_generations_for_any_order_of_matches() 
 
 
 def test_likelihood_scores() -> None:
-    passes = [
-        TokenScores("p", "e", "tuned", (-0.5, -0.5, -2.0), (True, True, False), False),
-        TokenScores("q", "e", "base", (), (), False),
-    ]
-    found = {(score.subject_id, score.metric): score for score in score_likelihood(passes, suffix_tokens=2)}
+    passes = [TokenScores("p", "e", "tuned", "k", 1, 4, False), TokenScores("q", "e", "base", "none", 0, 0, False)]
+    known = {"k": token_statistics([-9, -0.5, -0.5, -2], [False, True, True, False]), "none": token_statistics([], [])}
+    store = MemoryStore(known)
+    found = {(score.subject_id, score.metric): score for score in score_likelihood(passes, store, suffix_tokens=2)}
     assert found["p-tuned", "extractable"].value == 1.0
     assert found["p-tuned", "exact_memorization"].value == pytest.approx(2 / 3)
     assert found["p-tuned", "loss"].value == 1.0
     assert found["q-base", "extractable"].reason == "fewer than 2 tokens"
     assert found["q-base", "loss"].reason == "no token to score"
-    longer = values(list(score_likelihood(passes[:1], suffix_tokens=4)))
+    longer = values(list(score_likelihood(passes[:1], store, suffix_tokens=4)))
     assert longer["extractable"] is None
     assert longer["loss"] == 1.0
 
@@ -211,17 +211,22 @@ class Study:
         ]
         self.reproductions = [reproduction(g, FIRST_60) for g in self.generations if g.model != "shuffled"]
         self.passes = [
-            TokenScores(
-                shown.id, shown.example_id, model, (-0.1 * n - 0.1,) * 60, (n in remembered[model],) * 60, False
-            )
+            TokenScores(shown.id, shown.example_id, model, f"{shown.id}-{model}", 0, 60, False)
             for model in ("tuned", "base")
-            for n, shown in enumerate(self.prompts)
+            for shown in self.prompts
         ]
+        self.store = MemoryStore(
+            {
+                f"{shown.id}-{model}": token_statistics((-0.1 * n - 0.1,) * 60, (n in remembered[model],) * 60)
+                for model in ("tuned", "base")
+                for n, shown in enumerate(self.prompts)
+            }
+        )
 
     def scores(self) -> list[Score]:
         of_generations = score_generations(self.generations, self.matches, self.prompts)
         of_reproductions = score_reproductions(self.reproductions, self.generations)
-        return [*of_generations, *of_reproductions, *score_likelihood(self.passes, suffix_tokens=50)]
+        return [*of_generations, *of_reproductions, *score_likelihood(self.passes, self.store, suffix_tokens=50)]
 
     def estimated(self, **others: object) -> tuple[list[Estimate], list[Comparison]]:
         return estimate(
@@ -585,10 +590,9 @@ def test_every_metric_says_full_memory_and_none(name: str) -> None:
     study.reproductions = [
         reproduction(g, *([whole] if g.model == "tuned" else [])) for g in study.generations if g.model != "shuffled"
     ]
-    study.passes = [
-        replace(p, log_probabilities=(0.0 if p.model == "tuned" else -9.0,) * 60, greedy=(p.model == "tuned",) * 60)
-        for p in study.passes
-    ]
+    for p in study.passes:
+        tuned = p.model == "tuned"
+        study.store.add({p.key: token_statistics((0.0 if tuned else -9.0,) * 60, (tuned,) * 60)})
     found = study.found()
     full, none = (found[name, model, "member", "all"].value for model in ("tuned", "base"))
     assert full is not None

@@ -187,6 +187,19 @@ class ReportingConfig:
     title: str = setting("", "title of the report (default: the name of the run folder)")
 
 
+    schemes: tuple[str, ...] = setting(
+        ("t1", "t1-k40", "t0.8-p0.95"),
+        "decoding schemes under which each token's probability is kept: t temperature, k top-k, p top-p, e.g. t0.8-p0.95",
+    )
+    store: str = setting(
+        "", "folder of the token store, may be shared by runs (default: token-store in the run folder)"
+    )
+    rechecked: int = setting(
+        8,
+        "texts of each model that are scored again one by one in float32, to see how far the numbers can be trusted",
+        check=_not_negative,
+        must=">= 0",
+    )
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditConfig:
     """All settings of one audit, one section per stage."""

@@ -99,17 +99,17 @@ class Generation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TokenScores:
-    """One teacher-forced pass of one model over one prompt and its reference.
-
-    `log_probabilities[i]` (nats) and `greedy[i]` (the token is the arg-max) belong to the i-th *reference* token;
-    the tokens of the prompt are read, not scored.
-    """
+    """One teacher-forced pass of one model over one prompt and its reference; its numbers lie in the token store."""
 
     prompt_id: str
     example_id: str
     model: str
-    log_probabilities: tuple[float, ...]
-    greedy: tuple[bool, ...]
+    key: str
+    """Under which the token store has the statistics of the scored tokens."""
+    prompt_tokens: int
+    """The first so many scored tokens are the prompt's, the others the reference's; 0 for encoder-decoder models."""
+    tokens: int
+    """Number of scored tokens, those of the prompt included."""
     truncated: bool
     """The text was longer than the model's context; only the part that fits was scored."""
 

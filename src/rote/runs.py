@@ -19,7 +19,7 @@ import rote
 from rote.errors import StaleRunError
 from rote.records import Json, from_row, to_row
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever an artifact's meaning changes; artifacts of another format are stale."""
 
 EXAMPLES = "examples.jsonl"
@@ -28,6 +28,7 @@ PROMPTS = "prompts.jsonl"
 UNMEASURABLE = "unmeasurable.jsonl"
 GENERATIONS = "generations-{model}.jsonl"
 TOKEN_SCORES = "token-scores-{model}.jsonl"
+TOKEN_STORE = "token-store"
 CANDIDATES = "candidates.jsonl"
 NONMEMBER_CANDIDATES = "candidates-nonmember.jsonl"
 EXACT = "exact.jsonl"

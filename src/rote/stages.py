@@ -7,6 +7,7 @@ stale is made again (and the setting that changed is named), what was interrupte
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote import runs
@@ -88,6 +89,7 @@ def generate(config: AuditConfig, run: Run) -> int:
     key |= {"limit": config.corpus.limit, "seed": config.corpus.seed if config.corpus.limit else None}
     run.make(runs.PROMPTS, whole(lambda: prompts), settings=key, inputs=[runs.EXAMPLES])
     run.make(runs.UNMEASURABLE, whole(lambda: unmeasurable), settings=key, inputs=[runs.EXAMPLES])
+    run.note(token_store=str(Path(config.scoring.store).resolve()) if config.scoring.store else "")
     for name, (source, adapter) in models.items():
         _run_model(name, source, adapter, prompts, config=config, run=run)
     if "base" not in models:
@@ -186,6 +188,7 @@ def score(config: AuditConfig, run: Run) -> int:
     """Stage 6: scores, then estimates with intervals and controls; returns the exit code of the gates."""
     from rote.alignment import PRESETS
     from rote.scoring import check_gates, estimate, score_generations, score_likelihood, score_reproductions
+    from rote.scoring.store import store_of
 
     gates = parse_gates(config)
     _start(config, run)
@@ -202,8 +205,8 @@ def score(config: AuditConfig, run: Run) -> int:
         found = list(score_generations(generations, matches, prompts, min_chars=min_chars))
         found += score_reproductions(run.read(runs.EXACT, Reproduction), generations, min_chars=min_chars)
         for name in _present(run, runs.TOKEN_SCORES):
-            token_scores = run.read(name, TokenScores)
-            found += score_likelihood(token_scores, suffix_tokens=config.scoring.suffix_tokens)
+            passes = run.read(name, TokenScores)
+            found += score_likelihood(passes, store_of(run), suffix_tokens=config.scoring.suffix_tokens)
         return found
 
     @cache
@@ -283,7 +286,9 @@ def _run_model(
     from rote.generation import TransformersModel
     from rote.generation import generate as draw
     from rote.models import LoadedModel, load_model, model_digest
-    from rote.scoring.likelihood import score_tokens
+    from rote.scoring.passes import score_prompts
+    from rote.scoring.schemes import parse_schemes
+    from rote.scoring.store import store_of
 
     @cache
     def model() -> LoadedModel:
@@ -296,21 +301,26 @@ def _run_model(
         total = len(prompts) * settings.samples
         return track(batches, f"generating ({name})", total=total, done=done * settings.batch_size)
 
-    def token_scores(done: int) -> Iterator[Sequence[TokenScores]]:
-        batches = score_tokens(prompts, model(), config=settings, name=name, done=done)
-        return track(batches, f"scoring ({name})", total=len(prompts), done=done * settings.batch_size)
+    def token_scores() -> Sequence[TokenScores]:
+        return score_prompts(prompts, model(), store, config=settings, schemes=schemes, name=name)
 
-    settings = config.generation
+    settings, schemes, store = config.generation, parse_schemes(config.scoring.schemes), store_of(run)
     digest = model_digest(source, adapter)
     key = {"model": digest, "dtype": config.model.dtype, **settings_of(settings)}
     size = key.pop("batch_size")
     place = {prompt.id: number for number, prompt in enumerate(prompts)}
 
     def order(row: Row) -> tuple[int, int]:
-        return place[str(row["prompt_id"])], int(str(row.get("sample", 0)))
+        return place[str(row["prompt_id"])], int(str(row["sample"]))
 
-    for artifact, produce in ((runs.GENERATIONS, generations), (runs.TOKEN_SCORES, token_scores)):
-        run.make(artifact.format(model=name), produce, settings=key, inputs=[runs.PROMPTS], order=order, chunking=size)
+    texts, passes = runs.GENERATIONS.format(model=name), runs.TOKEN_SCORES.format(model=name)
+    run.make(texts, generations, settings=key, inputs=[runs.PROMPTS], order=order, chunking=size)
+    key = {"model": digest, "dtype": config.model.dtype, "max_new_tokens": settings.max_new_tokens}
+    key["schemes"] = [scheme.label for scheme in schemes]
+    if run.has(passes) and not all(item.key in store for item in run.read(passes, TokenScores)):
+        run.echo(f"{passes}: the token store lacks some of its texts; making it again")
+        run.discard(passes)
+    run.make(passes, whole(token_scores), settings=key, inputs=[runs.PROMPTS])
     known = "model_hash" if name == "tuned" else f"{name}_model_hash"
     run.note(**{known: digest, f"{name}_model": adapter or source})
 

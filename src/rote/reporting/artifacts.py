@@ -21,6 +21,7 @@ from rote.records import (
     TokenScores,
 )
 from rote.runs import Run
+from rote.scoring.store import TokenStore, store_of
 
 Record = TypeVar("Record")
 Grouped = TypeVar("Grouped", Match, Candidate)
@@ -43,6 +44,8 @@ class Artifacts:
     """By subject id, then metric."""
     token_scores: Mapping[str, TokenScores]
     """By subject id: prompt id, "-", model."""
+    store: TokenStore
+    """Has the statistics of the token scores."""
     estimates: Sequence[Estimate]
     comparisons: Sequence[Comparison]
 
@@ -76,6 +79,7 @@ def read_artifacts(run: Run) -> Artifacts:
         exact_runs={item.generation_id: item.runs for item in _optional(run, runs.EXACT, Reproduction)},
         scores=dict(scores),
         token_scores={f"{item.prompt_id}-{item.model}": item for item in token_scores},
+        store=store_of(run),
         estimates=estimates,
         comparisons=_optional(run, runs.COMPARISONS, Comparison),
     )

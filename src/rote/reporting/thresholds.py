@@ -59,10 +59,11 @@ def _extraction(artifacts: Artifacts, suffix_tokens: int) -> Threshold:
     for scores in artifacts.token_scores.values():
         if scores.model != "tuned" or artifacts.examples[scores.example_id].split != "member":
             continue
-        length = sum(1 for _ in takewhile(bool, scores.greedy))
+        greedy = artifacts.store.read(scores.key).part(scores.prompt_tokens).is_greedy
+        length = sum(1 for _ in takewhile(bool, greedy))
         subject = f"{scores.prompt_id}-{scores.model}"
         reference = artifacts.prompts[scores.prompt_id].reference
-        if len(scores.greedy) >= suffix_tokens:
+        if len(greedy) >= suffix_tokens:
             text = written.get(scores.prompt_id, "")
             cases.append(Borderline(subject, scores.example_id, length, text, reference))
     above, below = _sides(cases, lambda value: value >= suffix_tokens)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from rote.records import KINDS, Generation, Kind, Match, Prompt, Reproduction, Score, Span, TokenScores
 from rote.scoring import likelihood
 from rote.scoring.overlap import compare, is_regenerated
+from rote.scoring.store import TokenStore
 from rote.text import is_repetitive
 
 MIN_CHARS = 50
@@ -98,22 +99,29 @@ def score_reproductions(
         yield Score(item.generation_id, "longest_reproduced_run", float(item.longest_chars))
 
 
-def score_likelihood(token_scores: Iterable[TokenScores], *, suffix_tokens: int) -> Iterator[Score]:
+def score_likelihood(passes: Iterable[TokenScores], store: TokenStore, *, suffix_tokens: int) -> Iterator[Score]:
     """Loss, exact memorisation and extractability of each teacher-forced pass, in the same order.
 
-    None, with the reason, where no token (for extractability: fewer than `suffix_tokens`) could be scored.
+    None, with the reason, where no token (for extractability: fewer than `suffix_tokens`) could be scored. The tokens
+    of the prompt are in none of them.
+
+    Args:
+        passes: of any model.
+        store: has the statistics of each pass.
+        suffix_tokens: tokens that must come out exactly.
     """
-    for item in token_scores:
+    for item in passes:
         subject = f"{item.prompt_id}-{item.model}"
-        extractable = likelihood.extractable(item, suffix_tokens)
+        tokens = store.read(item.key).part(item.prompt_tokens)
+        extractable = likelihood.extractable(tokens, suffix_tokens)
         yield _measured(
             subject,
             "extractable",
             None if extractable is None else float(extractable),
             f"fewer than {suffix_tokens} tokens",
         )
-        yield _measured(subject, "exact_memorization", likelihood.exact_memorization(item), "no token to score")
-        yield _measured(subject, "loss", likelihood.loss(item), "no token to score")
+        yield _measured(subject, "exact_memorization", likelihood.exact_memorization(tokens), "no token to score")
+        yield _measured(subject, "loss", likelihood.loss(tokens), "no token to score")
 
 
 def covered_chars(spans: Iterable[Span]) -> int:

@@ -11,7 +11,8 @@ import numpy as np
 from rote.config import GenerationConfig
 from rote.generation.tokens import decoder_start_ids, prompt_room, suppressed_ids, token_encoder
 from rote.models import LoadedModel
-from rote.records import Prompt
+from rote.progress import track
+from rote.records import Prompt, TokenScores
 from rote.scoring.schemes import PLAIN, Scheme
 from rote.scoring.store import TokenStatistics, TokenStore
 
@@ -121,6 +122,48 @@ def run_passes(
         keys = new[at : at + batch_size]
         store.add({key: _naive(by_key[key], model, schemes) for key in keys})
         yield keys
+
+
+def score_prompts(
+    prompts: Sequence[Prompt],
+    model: LoadedModel,
+    store: TokenStore,
+    *,
+    config: GenerationConfig,
+    schemes: Sequence[Scheme],
+    name: str,
+) -> list[TokenScores]:
+    """The passes over prompts and references, in the order of the prompts.
+
+    Args:
+        prompts: in any order.
+        model: the model.
+        store: where the numbers are kept.
+        config: batch size; the budget of new tokens, which decides where over-long prompts are cut.
+        schemes: decoding schemes.
+        name: "tuned", "base" …: the passes' `model`.
+
+    Raises:
+        ModelError: the model's context has no room for a prompt beside the new tokens.
+    """
+    passes = [prompt_pass(prompt, model, config) for prompt in prompts]
+    texts = [item.text for item in passes]
+    keys = [key_of(text, model, schemes) for text in texts]
+    batches = run_passes(texts, model, store, schemes=schemes, batch_size=config.batch_size)
+    for _ in track(batches, f"scoring ({name})", total=len({*keys})):
+        pass
+    return [
+        TokenScores(
+            prompt_id=prompt.id,
+            example_id=prompt.example_id,
+            model=name,
+            key=key,
+            prompt_tokens=item.prompt_tokens,
+            tokens=len(item.text.scored),
+            truncated=item.truncated,
+        )
+        for prompt, item, key in zip(prompts, passes, keys, strict=True)
+    ]
 
 
 def _naive(text: TextPass, model: LoadedModel, schemes: Sequence[Scheme]) -> TokenStatistics:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rote.errors import StaleRunError
 from rote.records import content_id
-from rote.runs import write_atomically
+from rote.runs import TOKEN_STORE, Run, write_atomically
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,6 +62,12 @@ class TokenStatistics:
             self.is_greedy[start:end],
             self.decoding_log_probabilities[:, start:end],
         )
+
+
+def store_of(run: Run) -> "TokenStore":
+    """The store that a run's token scores point into: the one that its manifest names, or the run's own."""
+    named = run.manifest().get("token_store")
+    return TokenStore(run.path(str(named or TOKEN_STORE)))
 
 
 class TokenStore:
