@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from transformers import MistralConfig, MistralForCausalLM
 
 from fakes import byte_tokenizer, loaded, tiny_decoder, tiny_encoder_decoder
-from rote import attention
-from rote.attention import MEASURES, Attention, WatchedText, concentration, watch, watched_text
+from rote.attention import watching as attention
+from rote.attention.watching import MEASURES, Attention, WatchedText, concentration, watch, watched_text
 from rote.models import LoadedModel
 from rote.records import Generation, Prompt
 
