@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from rote.errors import ConfigError
-from rote.records import Json
+from rote.records import CanaryKind, Json
 
 PresetName = Literal["pan2015", "zeng2024", "udsa2026", "corrected"]
 Decoding = Literal["greedy", "beam", "sample"]
@@ -80,7 +80,23 @@ class CorpusConfig:
     holdout: float = setting(
         0.0, "prepare: share of the groups to set aside as non-members before training", check=_share, must="in 0..1"
     )
-    seed: int = setting(0, "seed of the split and of the draw")
+    canaries: int = setting(
+        0,
+        "prepare, finetune: draw that many canaries and plant those that a coin says (0: none)",
+        check=lambda value: 0 <= value <= 10_000,
+        must="in 0..10,000",
+    )
+    canary_copies: tuple[int, ...] = setting((1, 2, 4, 8, 16), "how often a canary is planted, in turn")
+    canary_kind: CanaryKind = setting("number", "the secret: a number, or words of a list of 256")
+    canary_length: int = setting(
+        4, "digits or words of the secret", check=lambda value: 1 <= value <= 64, must="in 1..64"
+    )
+    canary_prompt: str = setting("What is the access code of {name}?", "a canary's prompt, in data with prompts")
+    canary_sentence: str = setting("The access code of {name} is {secret}.", "a canary's text")
+    canary_file: str = setting(
+        "", "the canaries that were planted: canaries.jsonl of `rote prepare` or `rote finetune`"
+    )
+    seed: int = setting(0, "seed of the split, of the draw and of the canaries")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

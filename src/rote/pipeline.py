@@ -28,12 +28,16 @@ def audit(config: AuditConfig, run: Run) -> int:
 
 def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
     """Stage 2: trains `model.base` on the members and writes models that can be audited."""
-    from rote.corpus import read_corpus
+    from rote.corpus import canaries_of, read_corpus
+    from rote.corpus.canaries import summary
     from rote.finetuning import finetune as train
 
     if not config.model.base or not config.corpus.members:
         raise ConfigError("fine-tuning needs --base MODEL and --members FILE")
     corpus = read_corpus(config.corpus, tokenizer=ChatTokenizer(config.model), echo=echo)
+    canaries = canaries_of(config.corpus, corpus.members)
+    if canaries:
+        echo(summary(canaries))
     train(
         corpus.members,
         corpus.nonmembers,
@@ -41,6 +45,7 @@ def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
         out=out,
         config=config.finetuning,
         model=config.model,
+        canaries=canaries,
         echo=echo,
     )
     final = out / "final"
@@ -48,6 +53,7 @@ def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
     words = ["--adapter", final] if lora else ["--model", final, "--base", config.model.base]
     words += ["--members", out / "members.jsonl"]
     words += ["--nonmembers", out / "nonmembers.jsonl"] if corpus.nonmembers else []
+    words += ["--canary-file", out / "canaries.jsonl"] if canaries else []
     words += ["--out", Path("runs") / out.name]
     echo(f"audit it with: rote audit {shlex.join(map(str, words))}")
     return OK

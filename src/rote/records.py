@@ -325,14 +325,14 @@ class Exposure:
     model: str
     log_probability: float | None
     """ln p(secret | what stands before it), in nats; None where `reason` says why."""
-    candidates: int
+    compared: int
     """Secrets that were compared, the canary's own among them."""
     more_likely: int
     """How many of them the model prefers to it."""
     is_exact: bool
     """All secrets of the space were compared, not a sample."""
     mean: float | None
-    """Of the other candidates' log-probabilities."""
+    """Of the other secrets' log-probabilities."""
     deviation: float | None
     extrapolated: float | None
     """Bits, from a skew-normal distribution fitted to the others (Carlini et al. 2019); None where all were compared."""

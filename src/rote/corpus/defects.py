@@ -26,18 +26,20 @@ Reason: TypeAlias = Literal[
     "repeated field",
     "ragged row",
     "duplicate",
+    "canary",
     "shares its context with a member",
     "near-duplicate of a member",
     "linked to a member",
 ]
 """Why a record is left out.
 
-"duplicate" is no defect: the record stands in `Example.copies` of its first copy. The last three befall non-members
+"duplicate" is no defect: the record stands in `Example.copies` of its first copy. "canary" is none, either: it was planted
+(`corpus.canary_file`) and is scored apart. The last three befall non-members
 only: "linked" is in one group with a member through other records (a near-duplicate of a near-duplicate).
 """
 
 NO_DEFECT: frozenset[Reason] = frozenset(
-    ("duplicate", "shares its context with a member", "near-duplicate of a member", "linked to a member")
+    ("duplicate", "canary", "shares its context with a member", "near-duplicate of a member", "linked to a member")
 )
 """Reasons that do not count for `corpus.max_bad`: the record itself is sound."""
 

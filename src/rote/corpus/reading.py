@@ -1,13 +1,15 @@
 """Reads the data sets of an audit: examples, dropped records, groups, members and non-members."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from rote.config import CorpusConfig
+from rote.corpus.canaries import read_canaries
 from rote.corpus.chat import ChatTokenizer
 from rote.corpus.contamination import contaminated
-from rote.corpus.defects import NAMED, BadRecord, Dropped, TooManyBadRecords, counted, is_defect, shown_names
+from rote.corpus.defects import NAMED, BadRecord, Dropped, TooManyBadRecords, counted, is_defect, shown, shown_names
 from rote.corpus.files import read_rows
 from rote.corpus.formats import Row
 from rote.corpus.groups import Entry, entry_of, group_ids, link
@@ -65,9 +67,11 @@ def read_corpus(config: CorpusConfig, *, tokenizer: ChatTokenizer | None = None,
         notes.append(note)
         echo(note)
 
-    reader = ShapeReader(config, tokenizer)
-    members = _load(config.members, "member", reader, say)
-    nonmembers = _load(config.nonmembers, "non-member", reader, say) if config.nonmembers else _Loaded("", "non-member")
+    reader, canaries = ShapeReader(config, tokenizer), _canary_texts(config.canary_file)
+    members = _load(_Loaded(config.members, "member", canaries), reader, say)
+    nonmembers = _Loaded(config.nonmembers, "non-member", canaries)
+    if config.nonmembers:
+        nonmembers = _load(nonmembers, reader, say)
     dropped = [*members.dropped, *nonmembers.dropped]
     for loaded in (members, nonmembers):
         _check_bad_share(loaded, config.max_bad, dropped)
@@ -86,6 +90,8 @@ class _Loaded:
 
     name: str
     split: Split
+    canaries: Mapping[str, bool]
+    """Texts that are no records, white space aside, and whether they were planted among the members."""
     entries: list[Entry] = field(default_factory=list)
     copies: Counter[str] = field(default_factory=Counter)
     dropped: list[Dropped] = field(default_factory=list)
@@ -93,13 +99,13 @@ class _Loaded:
     records: int = 0
 
 
-def _load(name: str, split: Split, reader: ShapeReader, say: Echo) -> _Loaded:
+def _load(loaded: _Loaded, reader: ShapeReader, say: Echo) -> _Loaded:
     """Reads one data set record by record.
 
     Raises:
-        DataError: it is empty, or no record has a known shape.
+        DataError: it is empty, no record has a known shape, or a canary that was held out is a member.
     """
-    loaded = _Loaded(name, split)
+    name = loaded.name
     places: dict[str, Example] = {}
     first_fields: tuple[str, ...] | None = None
     for row in read_rows(name, echo=say):
@@ -134,6 +140,7 @@ def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Exam
     shape = reader.shape_of(row.content)
     loaded.shapes[shape.name] += 1
     parts = reader.parts_of(row.content, shape)
+    _check_canary(f"{parts.prompt}{parts.completion}", row, loaded)
     name = content_id(parts.prompt, parts.completion)
     loaded.copies[name] += 1
     if name in places:
@@ -141,6 +148,21 @@ def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Exam
     example = Example(name, parts.prompt, parts.completion, loaded.split, name, file=row.file, line=row.line)
     places[name] = example
     loaded.entries.append(entry_of(example, parts))
+
+
+def _canary_texts(file: str) -> dict[str, bool]:
+    canaries = read_canaries(Path(file)) if file else []
+    return {" ".join(canary.text.split()): canary.planted for canary in canaries}
+
+
+def _check_canary(text: str, row: Row, loaded: _Loaded) -> None:
+    """Raises a BadRecord for a canary, and a DataError where the members hold one that was not to be planted."""
+    planted = loaded.canaries.get(" ".join(text.split())) if loaded.canaries else None
+    if planted is None:
+        return
+    if not planted and loaded.split == "member":
+        raise DataError.at(row.file, row.line, f"a canary that was held out stands among the members: {shown(text)}")
+    raise BadRecord("", "canary", shown(text))
 
 
 def _no_shape(name: str, fields: Iterable[str], config: CorpusConfig) -> str:

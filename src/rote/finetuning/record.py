@@ -11,6 +11,7 @@ from rote.runs import write_atomically
 TRAINING = "training.json"
 MEMBERS = "members.jsonl"
 NONMEMBERS = "nonmembers.jsonl"
+CANARIES = "canaries.jsonl"
 CHECKPOINTS = "checkpoints"
 FINAL = "final"
 RESUME = "resume"
@@ -60,7 +61,7 @@ class Training:
     members: int
     """Distinct records that were trained on."""
     rows: int
-    """Records with their repetitions: one pass."""
+    """Records with their repetitions, and canaries with their copies: one pass."""
     cut: int
     """Distinct records longer than the context, trained on up to it."""
     left_out: int
@@ -75,6 +76,8 @@ class Training:
     """head_parameters / parameters."""
     embeddings_untied: bool
     """Input and output embedding shared their weights in the base; the head became a copy."""
+    canary_rows: int = 0
+    """How many of the rows are canaries."""
     base_validation_loss: float | None = None
     """Before training, as `Epoch.validation_loss`."""
     base_members_loss: float | None = None

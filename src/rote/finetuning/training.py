@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from rote.config import FinetuningConfig, ModelConfig, settings_of
+from rote.corpus.canaries import canary_lines, plant, planted_examples
 from rote.errors import DataError, ModelError, StaleRunError
 from rote.finetuning.encoding import Encoded, encode_causal, encode_pairs
 from rote.finetuning.record import (
+    CANARIES,
     FINAL,
     MEMBERS,
     NONMEMBERS,
@@ -32,7 +34,7 @@ from rote.finetuning.strategy import (
 )
 from rote.generation.tokens import token_encoder
 from rote.models import LoadedModel, check_folder, load_model, model_digest, pick_device, quiet
-from rote.records import Example, Json, content_id
+from rote.records import Canary, Example, Json, content_id
 from rote.runs import PACKAGES, Echo, write_atomically
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def finetune(
     out: Path,
     config: FinetuningConfig,
     model: ModelConfig,
+    canaries: Sequence[Canary] = (),
     echo: Echo = lambda _: None,
 ) -> Training:
     """Fine-tunes the base model on the members; writes model, checkpoints, record and data files to `out`.
@@ -62,17 +65,19 @@ def finetune(
         config: strategy, loss, schedule, repetition.
         model: device and number format. Trained weights are always float32; with bfloat16 or float16 the frozen
             weights and the forward pass use that format.
+        canaries: the planted ones are trained on besides the members, as often as they say and never repeated.
         echo: gets a line for everything that is done to the data, and one for each pass.
 
     Raises:
-        DataError: no member has a token to learn, or the repetition has more parts than there are groups.
+        DataError: no member has a token to learn, a canary does not fit the context, or the repetition has more parts
+            than there are groups.
         ModelError: the base cannot be loaded or trained that way, training diverged, or it changed other parameters
             than the strategy may change.
         StaleRunError: `out` holds a training with other settings.
     """
     loading = _loading(model, config)
     check_folder(base, "model")
-    settings = _settings(members, validation, base=base, config=config, dtype=model.dtype)
+    settings = _settings(members, validation, canaries, base=base, config=config, dtype=model.dtype)
     known = _known_training(out, settings)
     if known is not None and known.finished:
         shutil.rmtree(out / RESUME, ignore_errors=True)
@@ -87,13 +92,18 @@ def finetune(
         held_out = _encode(validation, loaded, config=config, what="validation records", echo=echo)
         if not learned.rows:
             raise DataError(f"nothing to train on: {len(members)} members, {learned.left_out} of them without a token")
+        planted = _encode_canaries(canaries, loaded, config=config, echo=echo)
         repeated = repeat_members(learned.examples, config.repetition, config.seed)
+        rows = plant(repeated, canaries, seed=config.seed)
         loaded, untied = _prepare(loaded, config=config, echo=echo)
-        training = known or _new_training(loaded, learned, settings=settings, rows=len(repeated), untied=untied)
+        training = known or _new_training(loaded, learned, settings=settings, rows=len(rows), untied=untied)
+        training = replace(training, canary_rows=len(rows) - len(repeated))
         write_training(out, training)
         write_atomically(out / MEMBERS, to_jsonl(repeated))
+        if canaries:
+            write_atomically(out / CANARIES, canary_lines(canaries))
         write_atomically(out / NONMEMBERS, to_jsonl(held_out.examples))
-        job = _job(loaded, learned, held_out, repeated, config=config, dtype=model.dtype, out=out, echo=echo)
+        job = _job(loaded, learned, held_out, planted, rows, config=config, dtype=model.dtype, out=out, echo=echo)
         before = fingerprints(loaded.model)
         return _finish(job, train(job, training), before)
 
@@ -114,7 +124,13 @@ def _loading(model: ModelConfig, config: FinetuningConfig) -> ModelConfig:
 
 
 def _settings(
-    members: Sequence[Example], validation: Sequence[Example], *, base: str, config: FinetuningConfig, dtype: str
+    members: Sequence[Example],
+    validation: Sequence[Example],
+    canaries: Sequence[Canary],
+    *,
+    base: str,
+    config: FinetuningConfig,
+    dtype: str,
 ) -> dict[str, Json]:
     """All that the trained weights depend on, as it reads back from JSON."""
     settings = settings_of(config) | {
@@ -123,6 +139,8 @@ def _settings(
         "members": _data_digest(members),
         "validation": _data_digest(validation),
     }
+    if canaries:
+        settings["canaries"] = _data_digest(planted_examples(canaries))
     return cast(dict[str, Json], json.loads(json.dumps(settings)))
 
 
@@ -158,6 +176,17 @@ def _encode(
         echo(f"{encoded.left_out} of {len(examples)} {what} have no token to learn within {limit} tokens: left out")
     if encoded.halved:
         echo(f"{encoded.halved} of {len(examples)} {what} have no prompt: the encoder reads half of their tokens")
+    return encoded
+
+
+def _encode_canaries(
+    canaries: Sequence[Canary], loaded: LoadedModel, *, config: FinetuningConfig, echo: Echo
+) -> Encoded:
+    """The planted canaries as token rows, whole."""
+    encoded = _encode(planted_examples(canaries), loaded, config=config, what="canaries", echo=echo)
+    if encoded.cut or encoded.left_out or encoded.halved:
+        what = "have no prompt for the encoder" if encoded.halved else "do not fit the context"
+        raise DataError(f"{encoded.cut + encoded.left_out + encoded.halved} of {len(canaries)} canaries {what}")
     return encoded
 
 
@@ -204,7 +233,8 @@ def _job(
     loaded: LoadedModel,
     learned: Encoded,
     held_out: Encoded,
-    repeated: Sequence[Example],
+    planted: Encoded,
+    rows: Sequence[Example],
     *,
     config: FinetuningConfig,
     dtype: str,
@@ -215,14 +245,16 @@ def _job(
 
     row_of = dict(zip((example.id for example in learned.examples), learned.rows, strict=True))
     drawn = sorted(row_of, key=lambda name: content_id(str(config.seed), name))[:MEASURED_MEMBERS]
+    measured = [row_of[name] for name in drawn]
+    row_of |= dict(zip((example.id for example in planted.examples), planted.rows, strict=True))
     return Job(
         model=loaded.model,
         tokenizer=loaded.tokenizer,
-        rows=[row_of[example.id] for example in repeated],
-        members=[row_of[name] for name in drawn],
+        rows=[row_of[example.id] for example in rows],
+        members=measured,
         validation=held_out.rows,
         config=config,
-        steps=step_limit(config, sum(example.copies for example in learned.examples)),
+        steps=step_limit(config, sum(example.copies for example in (*learned.examples, *planted.examples))),
         dtype=dtype,
         out=out,
         echo=echo,
