@@ -119,4 +119,5 @@ def _needed(means: NDArray[np.float64], shares: Sequence[float], tolerance: floa
     """For each row of mean losses ("draws shares") the smallest share from which on all are within the tolerance."""
     is_near = means <= means[:, -1:] + tolerance
     stays = np.flip(np.logical_and.accumulate(np.flip(is_near, axis=1), axis=1), axis=1)
-    return np.asarray(shares)[stays.argmax(axis=1)]
+    found: NDArray[np.float64] = np.asarray(shares)[stays.argmax(axis=1)]
+    return found
