@@ -114,10 +114,8 @@ def clopper_pearson(events: int, n: int, *, confidence: float = 0.95) -> Interva
         raise ValueError(f"Expected 0 <= events <= n, got events={events}, n={n}")
     if n == 0:
         return _refused("Clopper-Pearson", "no subject was measured")
-    tail = (1 - confidence) / 2
-    low = float(special.betaincinv(events, n - events + 1, tail)) if events else 0.0
-    high = float(special.betaincinv(events + 1, n - events, 1 - tail)) if events < n else 1.0
-    return Interval(events / n, low, high, "Clopper-Pearson")
+    found = exact_bounds(events / n, n, confidence=confidence)
+    return Interval(events / n, found.low, found.high, "Clopper-Pearson")
 
 
 def effective_sample_size(values: Sequence[float], clusters: Sequence[str]) -> float:
@@ -157,6 +155,26 @@ def rate(outcomes: Sequence[bool], clusters: Sequence[str], *, confidence: float
     share = sum(outcomes) / len(outcomes)
     n = interval_size([float(outcome) for outcome in outcomes], clusters, confidence)
     found = wilson_bounds(share, n, confidence=confidence)
+    return Interval(share, found.low, found.high, method)
+
+
+def exact_rate(outcomes: Sequence[bool], clusters: Sequence[str], *, confidence: float = 0.95) -> Interval:
+    """Share of true outcomes; the exact interval (Clopper-Pearson) at the effective sample size of the clusters.
+
+    Covers at least `confidence` where each subject is its own cluster; with clusters as near to it as their design
+    effect can be told (Korn, Graubard 1998). Refused for no outcome; whether there are enough is for the caller to say.
+    """
+    method = "Clopper-Pearson, clustered by duplicate group"
+    if not outcomes:
+        return _refused(method, "no subject was measured")
+    share = sum(outcomes) / len(outcomes)
+    clustered = 1 < len(set(clusters)) < len(outcomes)
+    n = (
+        interval_size([float(outcome) for outcome in outcomes], clusters, confidence)
+        if clustered
+        else len(set(clusters))
+    )
+    found = exact_bounds(share, n, confidence=confidence)
     return Interval(share, found.low, found.high, method)
 
 
@@ -241,6 +259,15 @@ def wilson_bounds(share: float, n: float, *, confidence: float) -> Bounds:
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     # At 0 and 1 the exact bound is the share itself; rounding must not push it past.
     return Bounds(max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
+def exact_bounds(share: float, n: float, *, confidence: float) -> Bounds:
+    """Clopper and Pearson's interval of a share among n > 0 (effective) subjects."""
+    _check_confidence(confidence)
+    events, tail = share * n, (1 - confidence) / 2
+    low = float(special.betaincinv(events, n - events + 1, tail)) if share > 0 else 0.0
+    high = float(special.betaincinv(events + 1, n - events, 1 - tail)) if share < 1 else 1.0
+    return Bounds(min(low, share), max(high, share))
 
 
 @lru_cache(maxsize=16)
