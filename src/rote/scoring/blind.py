@@ -38,7 +38,7 @@ def blind_scores(
     Raises:
         ValueError: a side has fewer than two groups.
     """
-    folds = _folds(is_member, clusters, seed)
+    folds = dealt_folds(is_member, clusters, seed)
     bags = [sorted({word.of(text).lower() for word in words(text)}) for text in texts]
     lengths = np.log1p([len(text) for text in texts])
     scores = np.zeros(len(texts))
@@ -73,7 +73,7 @@ def fit_logistic(features: sparse.csr_matrix, is_member: NDArray[np.bool_], *, s
     return Linear(found.x[:-1], float(found.x[-1]))
 
 
-def _folds(is_member: NDArray[np.bool_], clusters: Sequence[str], seed: int) -> NDArray[np.int64]:
+def dealt_folds(is_member: NDArray[np.bool_], clusters: Sequence[str], seed: int) -> NDArray[np.int64]:
     """The fold of each text: whole groups, dealt in a random order, members and non-members each by themselves."""
     rng = np.random.default_rng(seed)
     sides = [sorted({name for name, own in zip(clusters, is_member, strict=True) if own == side}) for side in (1, 0)]
