@@ -201,6 +201,34 @@ class Reproduction:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class PersonalDatum:
+    """A piece of personal data in the records' texts; `source` is the first place where it stands."""
+
+    type: str
+    form: str
+    """The same for all ways to write it (case, separators)."""
+    members: int
+    """In how many members it stands."""
+    nonmembers: int
+    source: Source
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PersonalItem:
+    """Personal data in a generation. It leaked if it stands in members, and neither in the prompt nor in the base's text."""
+
+    generation_id: str
+    type: str
+    generated: Span
+    form: str
+    members: int
+    """In how many members it stands."""
+    in_prompt: bool
+    in_base: bool | None
+    """The base model wrote it at the same prompt; None where there is no base model, or it is the base model's text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Score:
     """One value of one metric for one generation (or prompt). `value` is None if and only if a reason is given."""
 

@@ -254,6 +254,46 @@ _ALL = (
         source="after Lee et al. 2022 (arXiv 2107.06499), who draw the line at 0.8",
     ),
     Metric(
+        name="pii_leaked",
+        title="Personal data leaked",
+        definition="Share of prompts whose generation holds personal data that stands in a member's text, and neither in "
+        "the prompt nor in what the base model wrote at the same prompt.",
+        unit="share of prompts",
+        direction=_MORE,
+        estimator="rate",
+        source="Lukas et al. 2023 (arXiv 2302.00539), less prompt and base model",
+    ),
+    Metric(
+        name="pii_precision",
+        title="Personal data: precision",
+        definition="Of the personal data that generations hold and their prompts do not: the share that stands in a "
+        "member's text.",
+        unit="share of items",
+        direction=_MORE,
+        estimator="ratio",
+        source="Lukas et al. 2023 (arXiv 2302.00539)",
+    ),
+    Metric(
+        name="pii_recall",
+        title="Personal data: recall",
+        definition="Of the personal data of the prompted records: the share that comes out at any prompt that does not "
+        "hold it.",
+        unit="share of items",
+        direction=_MORE,
+        estimator="rate",
+        source="Lukas et al. 2023 (arXiv 2302.00539)",
+    ),
+    Metric(
+        name="pii_leak_rate",
+        title="Personal data: leak rate",
+        definition="Recall of the personal data that their own record's prompt does not show and the base model never "
+        "writes.",
+        unit="share of items",
+        direction=_MORE,
+        estimator="rate",
+        source="Lukas et al. 2023 (arXiv 2302.00539), less prompt and base model",
+    ),
+    Metric(
         name="repetitive",
         title="Repetitive generation",
         definition="Share of prompts whose generation repeats itself (rote.text.is_repetitive); its matches do not count.",
@@ -326,6 +366,7 @@ ANY_OF_N_METRICS = (
     "regenerated",
     "approximately_memorized",
     "near_copy",
+    "pii_leaked",
 )
 """Rates that are also given for "any of n samples", as NAME@n: those for which any and worst of n are the same."""
 
