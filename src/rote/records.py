@@ -115,6 +115,59 @@ class TokenScores:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class AttentionScores:
+    """How concentrated the tuned model's attention over its input was while it wrote one generation.
+
+    `with_sink` and `without_sink` ("layers heads measures", see `rote.attention.MEASURES`): means over the generated tokens.
+    """
+
+    generation_id: str
+    prompt_id: str
+    example_id: str
+    inputs: int
+    """Input tokens that were looked at, the sink included."""
+    steps: int
+    """Generated tokens."""
+    with_sink: tuple[tuple[tuple[float, ...], ...], ...]
+    without_sink: tuple[tuple[tuple[float, ...], ...], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AttentionMap:
+    """Attention of one layer over the input while one generation was written: mean over heads ("steps inputs")."""
+
+    generation_id: str
+    example_id: str
+    layer: int
+    read: tuple[str, ...]
+    """The input tokens, as text."""
+    written: tuple[str, ...]
+    """The generated tokens, as text."""
+    weights: tuple[tuple[float, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VariantPass:
+    """A pass over the same record in another form, whose numbers a score compares with those of the plain pass."""
+
+    prompt_id: str
+    example_id: str
+    model: str
+    variant: str
+    """"lowercase", "recall" (after a prefix of non-members), "unrelated-N" (the suffix after another record's prefix),
+    "neighbour-N" (with some words exchanged)."""
+    key: str
+    """Under which the token store has the statistics of the scored tokens."""
+    skipped: int
+    """The first so many scored tokens are not compared: they are not scored in the plain pass."""
+    prompt_tokens: int
+    """The first so many scored tokens are not the reference's."""
+    tokens: int
+    truncated: bool
+    """The text was longer than the model's context; only the part that fits was scored."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Candidate:
     """One training text to align a generation with. `rank` counts from 1; the own record is always among them."""
 
@@ -152,6 +205,8 @@ class Trial:
     condition: Condition
     example_id: str
     """Whose passage was planted; of a text with none, whose text it is."""
+    host_id: str
+    """Generation (or other text) that the passage was planted in."""
     text: str
     planted: Span | None
     """Where the passage stands in the text; None where nothing was planted."""
@@ -355,8 +410,8 @@ class Exposure:
     """ln p(secret | what stands before it), in nats; None where `reason` says why."""
     compared: int
     """Secrets that were compared, the canary's own among them."""
-    more_likely: int
-    """How many of them the model prefers to it."""
+    as_likely: int
+    """How many of the others the model finds as likely or likelier."""
     is_exact: bool
     """All secrets of the space were compared, not a sample."""
     mean: float | None

@@ -16,10 +16,12 @@ from rote.config import AuditConfig, settings_of, to_toml
 from rote.errors import ConfigError, DataError
 from rote.progress import track
 from rote.records import (
+    Canary,
     Candidate,
     Comparison,
     Estimate,
     Example,
+    Exposure,
     Generation,
     Json,
     Match,
@@ -27,14 +29,19 @@ from rote.records import (
     Reproduction,
     Score,
     TokenScores,
+    Trial,
     content_id,
 )
 from rote.runs import Row, Run
 
 if TYPE_CHECKING:
+    from rote.alignment import Aligner
+    from rote.corpus import Corpus
+    from rote.models import LoadedModel
     from rote.scoring import Gate
 
 OK, BREACHED, NOT_MEASURED = 0, 3, 4
+CANARY_FIGURES = (runs.CANARY_ESTIMATES, runs.CANARY_SEPARATIONS, runs.PRIVACY_BOUNDS)
 ALIGNED_AT_ONCE = 50
 """Generations in one chunk of the alignment: what is lost when a run is killed."""
 
@@ -49,6 +56,11 @@ def prepare(config: AuditConfig, run: Run) -> int:
         raise ConfigError(
             f"corpus.holdout = {config.corpus.holdout}: a model that was trained on the whole file has seen what is "
             "set aside now; give records that it has not seen with --nonmembers, or none"
+        )
+    if config.corpus.canaries and (config.model.tuned or config.model.adapter):
+        raise ConfigError(
+            f"corpus.canaries = {config.corpus.canaries}: canaries are planted before the training; give those that this "
+            "model was trained with by --canary-file"
         )
     _start(config, run)
     try:
@@ -66,6 +78,7 @@ def prepare(config: AuditConfig, run: Run) -> int:
     run.make(runs.DROPPED, whole(lambda: corpus.dropped), settings={**settings, "found": defects})
     run.make(runs.EXAMPLES, whole(lambda: corpus.examples), settings={**settings, "found": [corpus.digest, places]})
     run.note(data_hash=corpus.digest, data_notes=list(corpus.notes))
+    _keep_canaries(config, run, corpus)
     return OK
 
 
@@ -93,7 +106,7 @@ def generate(config: AuditConfig, run: Run) -> int:
     for name, (source, adapter) in models.items():
         _run_model(name, source, adapter, prompts, config=config, run=run)
     if "base" not in models:
-        run.discard(runs.GENERATIONS.format(model="base"), runs.TOKEN_SCORES.format(model="base"))
+        run.discard(*(name.format(model="base") for name in (runs.GENERATIONS, runs.TOKEN_SCORES, runs.EXPOSURES)))
     return OK
 
 
@@ -155,18 +168,27 @@ def retrieve(config: AuditConfig, run: Run) -> int:
 
 
 def align(config: AuditConfig, run: Run) -> int:
-    """Stage 5: finds the passages that each generation shares with its candidates, and their kinds."""
-    from rote.alignment import find_matches, make_aligner, mark_generic
+    """Stage 5: finds the passages that each generation shares with its candidates, and their kinds.
+
+    The same aligner then looks for passages that were planted: how good is it on these records?
+    """
+    from rote.alignment import choose_hosts, find_matches, make_aligner, mark_generic, run_trials
 
     _start(config, run)
-    texts = {example.id: example.text for example in run.read(runs.EXAMPLES, Example)}
+    examples = {example.id: example for example in run.read(runs.EXAMPLES, Example)}
+    texts = {example.id: example.text for example in examples.values()}
     prompts = {prompt.id: prompt for prompt in run.read(runs.PROMPTS, Prompt)}
-    members = _by_generation(run.read(runs.CANDIDATES, Candidate), texts)
+    candidates = run.read(runs.CANDIDATES, Candidate)
+    members = _by_generation(candidates, texts)
     nonmembers = _by_generation(run.read(runs.NONMEMBER_CANDIDATES, Candidate), texts)
     generations = _generations(run)
 
+    @cache
+    def aligner_of_run() -> "Aligner":
+        return make_aligner(config.alignment, model=config.model)
+
     def matches(done: int) -> Iterator[Sequence[Match]]:
-        aligner = make_aligner(config.alignment, model=config.model)
+        aligner = aligner_of_run()
         chunks = [generations[at : at + ALIGNED_AT_ONCE] for at in range(0, len(generations), ALIGNED_AT_ONCE)]
         for chunk in track(chunks[done:], "aligning", total=len(generations), done=done * ALIGNED_AT_ONCE):
             found: list[Match] = []
@@ -181,6 +203,14 @@ def align(config: AuditConfig, run: Run) -> int:
 
     inputs = [runs.EXAMPLES, runs.PROMPTS, *_generation_names(run), runs.CANDIDATES, runs.NONMEMBER_CANDIDATES]
     run.make(runs.MATCHES, matches, settings=settings_of(config.alignment), inputs=inputs)
+
+    def trials(done: int) -> Iterator[Sequence[Trial]]:
+        hosts = choose_hosts(generations, candidates, examples)
+        drawn = [example for example in examples.values() if example.split == "member"]
+        return run_trials(drawn, hosts, aligner_of_run(), seed=config.generation.seed, done=done)
+
+    settings = {**settings_of(config.alignment), "seed": config.generation.seed}
+    run.make(runs.DETECTOR, trials, settings=settings, inputs=[runs.EXAMPLES, *_generation_names(run), runs.CANDIDATES])
     return OK
 
 
@@ -230,7 +260,7 @@ def score(config: AuditConfig, run: Run) -> int:
     settings = {**settings, "confidence": config.scoring.confidence, "depth": config.retrieval.depth}
     run.make(runs.ESTIMATES, whole(lambda: figures()[0]), settings=settings, inputs=[*inputs, runs.SCORES])
     run.make(runs.COMPARISONS, whole(lambda: figures()[1]), settings=settings, inputs=[*inputs, runs.SCORES])
-    breaches = check_gates(run.read(runs.ESTIMATES, Estimate), gates)
+    breaches = check_gates([*run.read(runs.ESTIMATES, Estimate), *_score_canaries(config, run)], gates)
     for breach in breaches:
         run.echo(f"gate: {breach.message}")
     if any(breach.outcome == "above" for breach in breaches):
@@ -321,8 +351,79 @@ def _run_model(
         run.echo(f"{passes}: the token store lacks some of its texts; making it again")
         run.discard(passes)
     run.make(passes, whole(token_scores), settings=key, inputs=[runs.PROMPTS])
+    _expose_canaries(name, model, digest=digest, config=config, run=run)
     known = "model_hash" if name == "tuned" else f"{name}_model_hash"
     run.note(**{known: digest, f"{name}_model": adapter or source})
+
+
+def _keep_canaries(config: AuditConfig, run: Run, corpus: "Corpus") -> None:
+    """The canaries as an artifact; where they are new, also the members with them among them, to train on."""
+    from rote.corpus.canaries import canaries_of, plant, summary
+    from rote.finetuning.repetition import to_jsonl
+
+    canaries = canaries_of(config.corpus, corpus.members)
+    if not canaries:
+        run.discard(runs.CANARIES, *CANARY_FIGURES, *(runs.EXPOSURES.format(model=name) for name in ("tuned", "base")))
+        return
+    found = content_id(*(f"{canary.id} {canary.copies} {canary.planted}" for canary in canaries))
+    run.make(runs.CANARIES, whole(lambda: canaries), settings={"found": found})
+    run.echo(summary(canaries))
+    if config.corpus.canaries:
+        rows = [member for member in corpus.members for _ in range(member.copies)]
+        path = run.write_text(
+            runs.TRAINING_DATA, to_jsonl(plant(rows, canaries, seed=config.corpus.seed)).decode("utf-8")
+        )
+        run.echo(f"train on {path}, then audit with --canary-file {run.path(runs.CANARIES)}")
+        if corpus.nonmembers and not config.corpus.nonmembers:
+            path = run.write_text(runs.HELD_OUT_DATA, to_jsonl(corpus.nonmembers).decode("utf-8"))
+            run.echo(f"and with --nonmembers {path}")
+
+
+def _expose_canaries(
+    name: str, model: "Callable[[], LoadedModel]", *, digest: str, config: AuditConfig, run: Run
+) -> None:
+    """Exposures of the run's canaries, if it has any, under one model."""
+    from rote.scoring.canaries import measure_exposures
+
+    if not run.has(runs.CANARIES):
+        return
+    canaries = run.read(runs.CANARIES, Canary)
+    sizes = {"secrets": config.scoring.secrets, "sampled_secrets": config.scoring.sampled_secrets}
+    seed = config.corpus.seed
+
+    def exposures(done: int) -> Iterator[Sequence[Exposure]]:
+        found = measure_exposures(canaries, model(), name=name, **sizes, seed=seed, done=done)
+        return track(found, f"canaries ({name})", total=len(canaries), done=done)
+
+    key: dict[str, Json] = {"model": digest, "dtype": config.model.dtype, **sizes, "seed": seed}
+    run.make(runs.EXPOSURES.format(model=name), exposures, settings=key, inputs=[runs.CANARIES])
+
+
+def _score_canaries(config: AuditConfig, run: Run) -> list[Estimate]:
+    """The figures of the canaries, if the run has any; returns their estimates."""
+    from rote.scoring.canaries import CanaryFigures, canary_figures
+
+    inputs = _present(run, runs.EXPOSURES)
+    if not inputs:
+        run.discard(*CANARY_FIGURES)
+        return []
+    settings: dict[str, Json] = {"confidence": config.scoring.confidence, "delta": config.scoring.delta}
+
+    @cache
+    def figures() -> CanaryFigures:
+        exposures = {rows[0].model: rows for name in inputs if (rows := run.read(name, Exposure))}
+        return canary_figures(
+            run.read(runs.CANARIES, Canary),
+            exposures,
+            confidence=config.scoring.confidence,
+            delta=config.scoring.delta,
+        )
+
+    inputs = [runs.CANARIES, *inputs]
+    run.make(runs.CANARY_ESTIMATES, whole(lambda: figures().estimates), settings=settings, inputs=inputs)
+    run.make(runs.CANARY_SEPARATIONS, whole(lambda: figures().separations), settings=settings, inputs=inputs)
+    run.make(runs.PRIVACY_BOUNDS, whole(lambda: figures().bounds), settings=settings, inputs=inputs)
+    return run.read(runs.CANARY_ESTIMATES, Estimate)
 
 
 def _was_measured(estimates: Sequence[Estimate]) -> bool:

@@ -2,7 +2,8 @@
 
 `align` finds the passages that two texts share (Sanchez-Perez et al. 2015): similar sentences are seeds, seeds close
 together grow into passages, passages that are similar as a whole stay. `find_matches` does it for one generation and
-all its candidates, and tells verbatim, near-verbatim, paraphrase and idea apart (`rote.alignment.kinds`).
+all its candidates, and tells verbatim, near-verbatim, paraphrase and idea apart (`rote.alignment.kinds`). `run_trials`
+measures how well it does both, on planted passages.
 
 What this stage does not know: whether a passage is common phrasing (`mark_generic` is told by matches with non-member
 text), whether the base model writes it too, and what a text means: the offline paraphrase decision is lexical.
@@ -14,6 +15,7 @@ text); a verbatim run that repeats on the side of the copy is reported once. On 
 (0.879), summary 0.625 (0.631).
 """
 
+from rote.alignment.detector import choose_hosts, run_trials
 from rote.alignment.matching import Aligner, find_matches, make_aligner, mark_generic
 from rote.alignment.paraphrase import ParaphraseClassifier, SentencePair
 from rote.alignment.passages import Passage, align
@@ -31,7 +33,9 @@ __all__ = [
     "Preset",
     "SentencePair",
     "align",
+    "choose_hosts",
     "find_matches",
     "make_aligner",
     "mark_generic",
+    "run_trials",
 ]

@@ -19,6 +19,7 @@ from rote.records import (
     Score,
     Split,
     TokenScores,
+    Trial,
 )
 from rote.runs import Run
 from rote.scoring.store import TokenStore, store_of
@@ -48,6 +49,8 @@ class Artifacts:
     """Has the statistics of the token scores."""
     estimates: Sequence[Estimate]
     comparisons: Sequence[Comparison]
+    trials: Sequence[Trial]
+    """Of the detector: texts with planted passages."""
 
     def score(self, subject_id: str, metric: str) -> float | None:
         """The value of one score; None where it was not measured or not made."""
@@ -82,6 +85,7 @@ def read_artifacts(run: Run) -> Artifacts:
         store=store_of(run),
         estimates=estimates,
         comparisons=_optional(run, runs.COMPARISONS, Comparison),
+        trials=_optional(run, runs.DETECTOR, Trial),
     )
 
 

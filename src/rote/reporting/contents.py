@@ -23,6 +23,7 @@ from rote.reporting.populations import (
 from rote.reporting.thresholds import Threshold, thresholds
 from rote.reporting.verdict import caveats, verdict
 from rote.runs import CONFIG, DROPPED, PROMPTS, UNMEASURABLE, Run
+from rote.scoring import DetectorRow, detector_rows
 
 COLUMNS = (MEMBERS, BASE, NON_MEMBERS, SHUFFLED, TRUE_SUFFIX)
 """The result, then its controls. The last two are the chance level and the ceiling of the search for matches."""
@@ -67,6 +68,10 @@ class Report:
     cases: tuple[Case, ...]
     """The members of which most comes out, worst first."""
     thresholds: tuple[Threshold, ...]
+    detector: tuple[DetectorRow, ...]
+    """What was found of passages that were planted; empty where none were."""
+    hosts: str
+    """What they were planted in, in words; "" where none were."""
     data: tuple[str, ...]
     """What the figures are of, and what was left out, in sentences."""
     config: AuditConfig
@@ -103,6 +108,8 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
         comparisons=tuple(artifacts.comparisons),
         cases=tuple(worst_members(artifacts, config.reporting.worst)),
         thresholds=tuple(thresholds(artifacts, config)),
+        detector=tuple(_detector(artifacts, config)),
+        hosts=_hosts(artifacts),
         data=tuple(_data(artifacts, run)),
         config=config,
         manifest=run.manifest(),
@@ -129,6 +136,24 @@ def _as_run(config: AuditConfig, run: Run) -> AuditConfig:
     if not decided:
         return config
     return replace(config, generation=replace(config.generation, prompt=cast(PromptKind, decided)))
+
+
+def _detector(artifacts: Artifacts, config: AuditConfig) -> list[DetectorRow]:
+    groups = {example.id: example.group for example in artifacts.examples.values()}
+    return detector_rows(artifacts.trials, groups, confidence=config.scoring.confidence)
+
+
+def _hosts(artifacts: Artifacts) -> str:
+    """Whose texts the passages were planted in: `120 true continuations of non-members, 30 generations of the base model`."""
+    ids = {trial.host_id for trial in artifacts.trials}
+    generations = [artifacts.generations[host_id] for host_id in sorted(ids & artifacts.generations.keys())]
+    what = Counter(
+        "generations of the base model"
+        if generation.model == "base"
+        else f"true continuations of {artifacts.split(generation)}s"
+        for generation in generations
+    )
+    return ", ".join(f"{count} {name}" for name, count in what.most_common())
 
 
 def _data(artifacts: Artifacts, run: Run) -> Iterator[str]:

@@ -1,6 +1,8 @@
 """What metrics are called in a report, and how their figures are written; defined in `rote.scoring.metrics`."""
 
-from rote.scoring.metrics import METRICS, Metric
+from rote.scoring.detector import DETECTOR_SHARES
+from rote.scoring.metric import Metric
+from rote.scoring.metrics import METRICS
 
 HEADLINE = (*(metric.name for metric in METRICS.values() if metric.headline), "loss")
 """Metrics of the headline table, in order."""
@@ -31,7 +33,7 @@ def is_yes_or_no(metric: str) -> bool:
 def is_share(metric: str) -> bool:
     """Whether figures of the metric are shares, to be written in percent."""
     defined = _metric(metric)
-    return defined is not None and defined.unit.startswith("share")
+    return metric in DETECTOR_SHARES or (defined is not None and defined.unit.startswith("share"))
 
 
 def _metric(name: str) -> Metric | None:

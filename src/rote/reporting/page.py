@@ -80,6 +80,7 @@ def write_page(report: Report, path: Path) -> None:
         "charts": charts(report),
         "cases": [view_of(case) for case in report.cases],
         "open_cases": OPEN_CASES,
+        "kind_names": (*KINDS, "nothing"),
         "settings": to_toml(report.config),
         "manifest": json.dumps(report.manifest, indent=2, ensure_ascii=False),
     }

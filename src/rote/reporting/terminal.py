@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from rote.errors import RoteError
-from rote.records import KINDS, Generation, Kind, Match, Score, Span
+from rote.records import KINDS, NOTHING, Condition, Generation, Kind, Match, Score, Span
 from rote.reporting import marks
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.cases import Case, TrainingText, case_of, run_sentence
@@ -20,6 +20,7 @@ from rote.reporting.names import is_yes_or_no, title_of
 from rote.reporting.page import match_title
 from rote.reporting.populations import AT_STRANGERS, BASE, SHUFFLED, TRUE_SUFFIX
 from rote.runs import EXACT, REPORT_HTML, Run
+from rote.scoring import DetectorRow
 from rote.visible import visible
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ WORST_IDS = 15
 """Records listed in the overview."""
 WIDE = 100
 """From that many columns on generation and training text stand side by side."""
+IN_BRIEF: tuple[Condition, ...] = ("verbatim", "edited-10", "edited-30", "condensed")
+"""Of planted passages; the page has all conditions."""
 CONTEXT_CHARS, MARKED_CHARS, PLAIN_CHARS = 300, 2_000, 1_200
 STYLES: Mapping[Kind, str] = {
     "verbatim": "bold red",
@@ -127,6 +130,8 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
         console.print(_strangers_table(report.strangers))
     if report.cases:
         console.print(_worst_table(report.cases[:WORST_IDS]))
+    if report.detector:
+        console.print(_plain(detector_line(report.detector)))
     console.print(_plain(report.signature, "dim"))
     page = f", the whole report: {run.path(REPORT_HTML)}" if run.path(REPORT_HTML).exists() else ""
     console.print(_plain(f"One record: rote show {run.folder} ID{page}", "dim"), soft_wrap=True)
@@ -140,6 +145,17 @@ def _headline_table(report: Report) -> "Table":
         result, *others = [figure_text(figure(item)) for item in row.estimates[: len(columns)]]
         table.add_row(_plain(row.title), result, figure_text(attributable(row.attributable)), *others)
     return table
+
+
+def detector_line(rows: Sequence[DetectorRow]) -> str:
+    """How many planted passages were found in the right kind, and how many that are not there; in one line."""
+    measured = [row for row in rows if row.right.value is not None]
+    found = [f"{row.title.lower()} {row.right.events}/{row.right.n}" for row in measured if row.condition in IN_BRIEF]
+    empty = [row for row in measured if row.condition in NOTHING]
+    alarms = [f"false alarms {sum(r.right.n - (r.right.events or 0) for r in empty)}/{sum(r.right.n for r in empty)}"]
+    if not measured:
+        return f"Detector: not measurable; {rows[0].right.reason}."
+    return f"Detector, right kind of planted passages: {', '.join(found + (alarms if empty else []))}."
 
 
 def _strangers_table(rows: Sequence[StrangersRow]) -> "Table":

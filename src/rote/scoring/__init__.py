@@ -5,18 +5,22 @@ means and ratios by model, split and stratum, and the paired comparisons of tune
 them against thresholds. `METRICS` says what each of them means.
 """
 
+from rote.scoring.detector import DetectorRow, detector_rows
 from rote.scoring.estimates import estimate
 from rote.scoring.estimation import power_sentence, smallest_detectable_rate
 from rote.scoring.gates import Breach, Gate, check_gates, parse_gate
-from rote.scoring.metrics import METRICS, Metric, metric_of
+from rote.scoring.metric import Metric
+from rote.scoring.metrics import METRICS, metric_of
 from rote.scoring.outcomes import score_generations, score_likelihood, score_reproductions
 
 __all__ = [
     "METRICS",
     "Breach",
+    "DetectorRow",
     "Gate",
     "Metric",
     "check_gates",
+    "detector_rows",
     "estimate",
     "metric_of",
     "parse_gate",
