@@ -151,6 +151,22 @@ def test_acceptance_9_entity_agreement(one: set[str], two: set[str], expected: b
 
 
 @pytest.mark.parametrize(
+    ("generated", "training", "corrected"),
+    [
+        ("Baghdad has suffered often.", "Often Baghdad has suffered.", True),
+        ("The rate of erosion fell.", "Fell the rate The of erosion.", True),
+        ("Ann paid.", "It was Anna who paid.", False),
+        ("It took 3 days.", "Days it took, 3.5 of them.", False),
+        ("Somebody paid.", "It was Ann who paid.", False),
+    ],
+)
+def test_a_name_counts_for_both_sentences_if_it_stands_in_both(generated: str, training: str, corrected: bool) -> None:
+    expected = "paraphrase" if corrected else "weak-paraphrase"
+    answers = {generated.split()[0]: 0.8}
+    assert kinds("corrected", generated, training, answers) == [(expected, 0.8)]
+
+
+@pytest.mark.parametrize(
     ("sentence", "language", "expected"),
     [
         ("", "en", set()),

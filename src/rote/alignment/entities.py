@@ -40,6 +40,18 @@ def agree(one: frozenset[str], two: frozenset[str]) -> bool:
     return one <= two or two <= one
 
 
+def named_in(sentence: str, names: frozenset[str]) -> frozenset[str]:
+    """Those of the other sentence's names that stand here, too, as they are written and as whole words; no numbers.
+
+    At a sentence's start a name looks like any word: "Baghdad has suffered" and "often Baghdad has suffered".
+
+    >>> sorted(named_in("Ann paid 3.50 to Annabel.", frozenset({"Ann", "Anna", "3"})))
+    ['Ann']
+    """
+    words = (name for name in names if name[:1].isalpha() and name in sentence)
+    return frozenset(name for name in words if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sentence))
+
+
 def rule_entities(language: str) -> EntityFinder:
     """The offline rules.
 

@@ -12,7 +12,8 @@ Both sides of a plain passage are cut into sentences, and every cross pair gets 
 A passage takes the strongest kind of its pairs; in `corrected` it takes every kind that its pairs show, weak only where
 there is no other, and generated sentences that a verbatim passage already covers by half are not asked about again;
 where short equal sentences are all there is, the passage is near-verbatim. `udsa2026` looks for entities in lower-cased
-text, as the published code of Zeng et al. does (not verified for Udsa et al.), `corrected` in the text as it is.
+text, as the published code of Zeng et al. does (not verified for Udsa et al.), `corrected` in the text as it is; there a
+name counts for both sentences if it stands in both, even where only one of them shows that it is a name.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from itertools import product
 
-from rote.alignment.entities import EntityFinder, agree
+from rote.alignment.entities import EntityFinder, agree, named_in
 from rote.alignment.paraphrase import ParaphraseClassifier, SentencePair
 from rote.alignment.passages import Passage
 from rote.alignment.presets import Preset
@@ -141,7 +142,10 @@ def _kind_of_pair(pair: SentencePair, probability: float, judge: Judge) -> Kind 
 
 
 def _entities_agree(pair: SentencePair, judge: Judge) -> bool:
-    return agree(judge.find_entities(pair.generated), judge.find_entities(pair.training))
+    one, two = judge.find_entities(pair.generated), judge.find_entities(pair.training)
+    if judge.preset.kind_rules == "corrected":
+        one, two = one | named_in(pair.generated, two), two | named_in(pair.training, one)
+    return agree(one, two)
 
 
 def _cross_pairs(
