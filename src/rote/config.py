@@ -187,6 +187,16 @@ class ScoringConfig:
     suffix_tokens: int = setting(
         50, "greedy k-extraction: tokens that must come out exactly", check=_positive, must="> 0"
     )
+    similarity_model: str = setting(
+        "", "sentence-transformers model of the similarity (default: lexical, TF-IDF cosine of the words)"
+    )
+    pii: Literal["built-in", "presidio"] = setting(
+        "built-in", "what finds personal data: built-in patterns, or Presidio beside them (needs rote[pii])"
+    )
+    pii_model: str = setting("", "presidio: spaCy pipeline that finds names and places (default: patterns alone)")
+    task: Literal["auto", "label", "answer", "text"] = setting(
+        "auto", "what the completions are, for the utility (auto: by how many there are and how long)"
+    )
     confidence: float = setting(0.95, "level of every interval", check=lambda v: 0 < v < 1, must="in (0, 1)")
     fail_above: tuple[str, ...] = setting(
         (), 'gates, "metric=value": exit code 3 where the tuned members\' estimate is above'
@@ -201,6 +211,7 @@ class ReportingConfig:
         50, "records shown with generation and training text side by side", check=_not_negative, must=">= 0"
     )
     title: str = setting("", "title of the report (default: the name of the run folder)")
+    show_pii: bool = setting(False, "show personal data in report and terminal (default: placeholders)")
 
 
     schemes: tuple[str, ...] = setting(
