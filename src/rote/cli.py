@@ -61,6 +61,7 @@ COMMANDS = (
     Command("retrieve", "stage 4: find candidate training texts", "Indexes the training texts and finds candidates for each generation.", ("retrieval",), "run"),
     Command("align", "stage 5: find shared passages and their kinds", "Aligns each generation with its candidates and tells verbatim, paraphrase and idea apart.", ("alignment",), "run"),
     Command("score", "stage 6: scores, rates, intervals, controls", "Turns matches and token scores into scores and estimates. Checks --fail-above.", ("scoring",), "run"),
+    Command("attend", "stage 6b: where the model attends", "Measures for every layer and head how concentrated the tuned model's attention over its input is while it writes, compares memorised members with others of the same length, and how much of the records' own prompts the completions need. Writes attention.html. The run's scores must be made.", ("model", "attention"), "run"),
     Command("report", "stage 7: the HTML page and report.json", "Writes report.html (self-contained) and report.json.", ("reporting", "scoring"), "run"),
     Command("show", "the results in the terminal", "Prints the verdict and the estimates of a run, or one record with its generation and training text side by side.", (), "runs"),
     Command("compare", "several runs beside each other", "Writes one HTML page that compares runs, and prints the table.", (), "runs"),
@@ -131,6 +132,7 @@ def _add_command(commands: "argparse._SubParsersAction[Parser]", command: Comman
     elif command.name == "show":
         part.add_argument("run", type=Path, help="run folder", metavar="RUN")
         part.add_argument("id", nargs="?", help="one record, generation or prompt (its id, or the start of it)")
+        part.add_argument("--show-pii", action="store_true", help="show personal data, not placeholders")
     elif command.name == "compare":
         part.add_argument("runs", type=Path, nargs="+", help="run folders", metavar="RUN")
         part.add_argument(
@@ -214,7 +216,7 @@ def _toml_of(name: str, value: str | list[str]) -> str:
     if isinstance(value, list):
         items = [part for item in value for part in item.split(",")]
         inner = typing.get_args(hint)[0]
-        return "[" + ", ".join(item if inner is int else toml_value(item) for item in items) + "]"
+        return "[" + ", ".join(item if inner in (int, float) else toml_value(item) for item in items) + "]"
     if name == "corpus.separator":  # a shell passes \n on as two characters
         value = value.replace("\\n", "\n").replace("\\t", "\t")
     return value if hint in (int, float, bool) else toml_value(value)
@@ -234,7 +236,7 @@ def _run(options: argparse.Namespace) -> int:
         case "show":
             from rote.reporting.terminal import show
 
-            return show(Run(options.run, must_exist=True), options.id)
+            return show(Run(options.run, must_exist=True), options.id, show_pii=options.show_pii)
         case "compare":
             from rote.reporting.comparison import compare
 
@@ -250,6 +252,7 @@ def _run(options: argparse.Namespace) -> int:
 def _run_stage(options: argparse.Namespace) -> int:
     """A command that works on a run folder: one stage, all of them, or a look before."""
     from rote import pipeline, stages
+    from rote.attention.attending import attend
 
     functions = {
         "check": pipeline.check,
@@ -260,6 +263,7 @@ def _run_stage(options: argparse.Namespace) -> int:
         "align": stages.align,
         "score": stages.score,
         "report": stages.report,
+        "attend": attend,
     }
     exists = "run" in options
     folder: Path = options.run if exists else options.out or Path("runs") / options.command

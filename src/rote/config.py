@@ -21,6 +21,20 @@ Decoding = Literal["greedy", "beam", "sample"]
 Strategy = Literal["full", "head", "lora"]
 LossMask = Literal["text", "completion"]
 PromptKind = Literal["auto", "prefix", "record"]
+MembershipScore = Literal[
+    "text_loss",
+    "zlib",
+    "lowercase",
+    "min_k",
+    "min_k_plus_plus",
+    "reference_ratio",
+    "ez_mia",
+    "wbc",
+    "recall_ratio",
+    "neighbourhood",
+]
+DEFAULT_MEMBERSHIP: tuple[MembershipScore, ...] = typing.get_args(MembershipScore)[:-1]
+"""All that need no further model."""
 
 
 def setting(
@@ -187,6 +201,79 @@ class ScoringConfig:
     suffix_tokens: int = setting(
         50, "greedy k-extraction: tokens that must come out exactly", check=_positive, must="> 0"
     )
+    schemes: tuple[str, ...] = setting(
+        ("t1", "t1-k40", "t0.8-p0.95"),
+        "decoding schemes under which each token's probability is kept: t temperature, k top-k, p top-p, e.g. t0.8-p0.95",
+    )
+    store: str = setting(
+        "", "folder of the token store, may be shared by runs (default: token-store in the run folder)"
+    )
+    rechecked: int = setting(
+        8,
+        "texts of each model that are scored again one by one in float32, to see how far the numbers can be trusted",
+        check=_not_negative,
+        must=">= 0",
+    )
+    draws: tuple[int, ...] = setting(
+        (1, 10, 100, 1_000, 10_000, 100_000),
+        "(n, p)-discoverable extraction: numbers of draws n",
+        check=lambda value: all(n >= 1 for n in value),
+        must="all >= 1",
+    )
+    chances: tuple[float, ...] = setting(
+        (0.1, 0.5, 0.9),
+        "(n, p)-discoverable extraction: probabilities p",
+        check=lambda value: all(0 < p < 1 for p in value),
+        must="all in (0, 1)",
+    )
+    window_tokens: int = setting(50, "sliding windows: tokens that must come out together", check=_positive, must="> 0")
+    window_chance: float = setting(
+        0.001,
+        "sliding windows: least probability of a window in one draw",
+        check=lambda v: 0 < v <= 1,
+        must="in (0, 1]",
+    )
+    unrelated_prefixes: int = setting(
+        0,
+        "other records' prefixes after which each suffix is scored again by the tuned model (0: off; one pass for each)",
+        check=_not_negative,
+        must=">= 0",
+    )
+    membership: tuple[MembershipScore, ...] = setting(
+        DEFAULT_MEMBERSHIP,
+        "membership scores; lowercase and recall_ratio cost the tuned model one more pass each, neighbourhood many",
+    )
+    membership_scope: Literal["text", "reference"] = setting(
+        "text",
+        "tokens that membership scores read: the whole text, or the true continuation alone "
+        "(encoder-decoder: always the latter)",
+    )
+    min_k_share: float = setting(
+        0.2, "Min-K% and Min-K%++: share of the tokens", check=lambda v: 0 < v <= 1, must="in (0, 1]"
+    )
+    recall_shots: int = setting(
+        3, "recall_ratio: non-members in the prefix that all texts share", check=_positive, must="> 0"
+    )
+    neighbour_model: str = setting("", "neighbourhood: Hugging Face masked language model that exchanges words")
+    neighbours: int = setting(10, "neighbourhood: neighbours of each text", check=_positive, must="> 0")
+    secrets: int = setting(
+        10_000,
+        "canaries: a space of up to that many secrets is compared as a whole, so that the exposure is exact",
+        check=lambda value: value > 1,
+        must="> 1",
+    )
+    sampled_secrets: int = setting(
+        1_000,
+        "canaries: secrets drawn of a larger space; the sampled exposure cannot be over log2 of that number",
+        check=lambda value: value > 1,
+        must="> 1",
+    )
+    delta: float = setting(
+        0.0,
+        "canaries: delta of the (epsilon, delta) privacy that is bounded",
+        check=lambda value: 0 <= value < 1,
+        must="in [0, 1)",
+    )
     similarity_model: str = setting(
         "", "sentence-transformers model of the similarity (default: lexical, TF-IDF cosine of the words)"
     )
@@ -204,6 +291,17 @@ class ScoringConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionConfig:
+    """Where the tuned model attends, and how much of its input it needs (`rote attend`)."""
+
+    memorized_by: str = setting(
+        "auto", "metric that says which members are memorised: a rate, or exact_memorization (its upper half)"
+    )
+    maps: int = setting(3, "memorised and other records whose attention is drawn", check=_not_negative, must=">= 0")
+    needed_input: bool = setting(True, "also measure how much of the records' own prompts the completions need")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportingConfig:
     """What the report shows."""
 
@@ -214,19 +312,6 @@ class ReportingConfig:
     show_pii: bool = setting(False, "show personal data in report and terminal (default: placeholders)")
 
 
-    schemes: tuple[str, ...] = setting(
-        ("t1", "t1-k40", "t0.8-p0.95"),
-        "decoding schemes under which each token's probability is kept: t temperature, k top-k, p top-p, e.g. t0.8-p0.95",
-    )
-    store: str = setting(
-        "", "folder of the token store, may be shared by runs (default: token-store in the run folder)"
-    )
-    rechecked: int = setting(
-        8,
-        "texts of each model that are scored again one by one in float32, to see how far the numbers can be trusted",
-        check=_not_negative,
-        must=">= 0",
-    )
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditConfig:
     """All settings of one audit, one section per stage."""
@@ -238,6 +323,7 @@ class AuditConfig:
     retrieval: RetrievalConfig = RetrievalConfig()
     alignment: AlignmentConfig = AlignmentConfig()
     scoring: ScoringConfig = ScoringConfig()
+    attention: AttentionConfig = AttentionConfig()
     reporting: ReportingConfig = ReportingConfig()
 
     def __post_init__(self) -> None:
@@ -245,6 +331,10 @@ class AuditConfig:
             raise ConfigError(
                 f"generation.samples = {self.generation.samples} needs generation.decoding = 'sample', "
                 f"found {self.generation.decoding!r}"
+            )
+        if "neighbourhood" in self.scoring.membership and not self.scoring.neighbour_model:
+            raise ConfigError(
+                "scoring.membership: neighbourhood needs scoring.neighbour_model, a masked language model"
             )
 
 
