@@ -6,7 +6,7 @@ stale is made again (and the setting that changed is named), what was interrupte
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -216,6 +216,7 @@ def align(config: AuditConfig, run: Run) -> int:
 
 def score(config: AuditConfig, run: Run) -> int:
     """Stage 6: scores, then estimates with intervals and controls; returns the exit code of the gates."""
+    from rote import written
     from rote.alignment import PRESETS
     from rote.scoring import check_gates, estimate, score_generations, score_likelihood, score_reproductions
     from rote.scoring.store import store_of
@@ -230,6 +231,7 @@ def score(config: AuditConfig, run: Run) -> int:
     names = [*_generation_names(run), *_present(run, runs.TOKEN_SCORES)]
     inputs = [runs.EXAMPLES, runs.PROMPTS, runs.UNMEASURABLE, runs.CANDIDATES, runs.EXACT, runs.MATCHES, *names]
     settings: dict[str, Json] = {"suffix_tokens": config.scoring.suffix_tokens, "min_chars": min_chars}
+    written.measure(config, run, generations, names=_generation_names(run), min_chars=min_chars)
 
     def scores() -> Sequence[Score]:
         found = list(score_generations(generations, matches, prompts, min_chars=min_chars))
@@ -249,7 +251,7 @@ def score(config: AuditConfig, run: Run) -> int:
             candidates=run.read(runs.CANDIDATES, Candidate),
             matches=matches,
             reproductions=run.read(runs.EXACT, Reproduction),
-            scores=run.read(runs.SCORES, Score),
+            scores=[*run.read(runs.SCORES, Score), *written.measured_scores(run, generations)],
             unmeasurable=run.read(runs.UNMEASURABLE, Score),
             depth=config.retrieval.depth,
             confidence=config.scoring.confidence,
@@ -258,8 +260,10 @@ def score(config: AuditConfig, run: Run) -> int:
 
     run.make(runs.SCORES, whole(scores), settings=settings, inputs=inputs)
     settings = {**settings, "confidence": config.scoring.confidence, "depth": config.retrieval.depth}
-    run.make(runs.ESTIMATES, whole(lambda: figures()[0]), settings=settings, inputs=[*inputs, runs.SCORES])
-    run.make(runs.COMPARISONS, whole(lambda: figures()[1]), settings=settings, inputs=[*inputs, runs.SCORES])
+    inputs += [runs.SCORES, *written.ARTIFACTS]
+    others = partial(written.measured_estimates, config, run, generations)
+    run.make(runs.ESTIMATES, whole(lambda: [*figures()[0], *others()]), settings=settings, inputs=inputs)
+    run.make(runs.COMPARISONS, whole(lambda: figures()[1]), settings=settings, inputs=inputs)
     breaches = check_gates([*run.read(runs.ESTIMATES, Estimate), *_score_canaries(config, run)], gates)
     for breach in breaches:
         run.echo(f"gate: {breach.message}")

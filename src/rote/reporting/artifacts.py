@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rote import runs
@@ -14,6 +14,8 @@ from rote.records import (
     Example,
     Generation,
     Match,
+    PersonalDatum,
+    PersonalItem,
     Prompt,
     Reproduction,
     Score,
@@ -51,6 +53,14 @@ class Artifacts:
     comparisons: Sequence[Comparison]
     trials: Sequence[Trial]
     """Of the detector: texts with planted passages."""
+    personal_data: Sequence[PersonalDatum]
+    personal_items: Sequence[PersonalItem]
+    originals: Mapping[Match, Match] = field(default_factory=dict)
+    """Of matches whose spans are of redacted texts: the match as it was found."""
+
+    def original(self, match: Match) -> Match:
+        """The match as it was found: its lengths are those of the texts before any redaction."""
+        return self.originals.get(match, match)
 
     def score(self, subject_id: str, metric: str) -> float | None:
         """The value of one score; None where it was not measured or not made."""
@@ -73,6 +83,8 @@ def read_artifacts(run: Run) -> Artifacts:
     scores: dict[str, dict[str, Score]] = defaultdict(dict)
     for score in run.read(runs.SCORES, Score):
         scores[score.subject_id][score.metric] = score
+    for score in (*_optional(run, runs.SIMILARITIES, Score), *_optional(run, runs.UTILITY, Score)):
+        scores[score.subject_id][score.metric] = score
     return Artifacts(
         examples={example.id: example for example in _optional(run, runs.EXAMPLES, Example)},
         prompts={prompt.id: prompt for prompt in _optional(run, runs.PROMPTS, Prompt)},
@@ -86,6 +98,8 @@ def read_artifacts(run: Run) -> Artifacts:
         estimates=estimates,
         comparisons=_optional(run, runs.COMPARISONS, Comparison),
         trials=_optional(run, runs.DETECTOR, Trial),
+        personal_data=_optional(run, runs.PERSONAL_DATA, PersonalDatum),
+        personal_items=_optional(run, runs.PERSONAL_ITEMS, PersonalItem),
     )
 
 

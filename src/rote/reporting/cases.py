@@ -30,6 +30,8 @@ class TrainingText:
     shown: Span
     """The part that the model was shown as its prompt (empty in another record's text)."""
     matches: tuple[Match, ...]
+    chars: tuple[int, ...]
+    """Generated characters of each match, those of personal data that is not shown included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def case_of(generation: Generation, artifacts: Artifacts) -> Case:
         split=example.split,
         copies=example.copies,
         kind=min(counted, key=severity).kind if counted else None,
-        verbatim_chars=_verbatim_chars(counted),
+        verbatim_chars=_verbatim_chars(counted, artifacts),
         repetitive=_is_repetitive(generation.id, artifacts),
         extractable=None if extractable is None else extractable == 1,
         prompt=prompt.text,
@@ -140,7 +142,7 @@ def _badness(generation: Generation, artifacts: Artifacts) -> tuple[int, int, in
     if not counted and not extractable:
         return None
     kind = min(map(severity, counted), default=len(KINDS))
-    return kind, -_verbatim_chars(counted), -int(extractable), generation.id
+    return kind, -_verbatim_chars(counted, artifacts), -int(extractable), generation.id
 
 
 def _training_texts(generation: Generation, artifacts: Artifacts) -> list[TrainingText]:
@@ -168,6 +170,7 @@ def _training_text(
     shown = len(prompt) if own and example.text.startswith(prompt) else 0
     ranks = [item.rank for item in artifacts.candidates.get(generation.id, ()) if item.example_id == example_id]
     ranks += [match.rank for match in found]
+    matches = tuple(sorted(found, key=lambda match: (match.generated, match.training, severity(match))))
     return TrainingText(
         example_id=example_id,
         own=own,
@@ -176,7 +179,8 @@ def _training_text(
         rank=ranks[0] if ranks else None,
         text=example.text,
         shown=Span(0, shown),
-        matches=tuple(sorted(found, key=lambda match: (match.generated, match.training, severity(match)))),
+        matches=matches,
+        chars=tuple(len(artifacts.original(match).generated) for match in matches),
     )
 
 
@@ -184,5 +188,5 @@ def _is_repetitive(generation_id: str, artifacts: Artifacts) -> bool:
     return artifacts.score(generation_id, "repetitive") == 1
 
 
-def _verbatim_chars(matches: Iterable[Match]) -> int:
-    return covered_chars([match.generated for match in matches if match.kind == "verbatim"])
+def _verbatim_chars(matches: Iterable[Match], artifacts: Artifacts) -> int:
+    return covered_chars([artifacts.original(match).generated for match in matches if match.kind == "verbatim"])

@@ -20,6 +20,7 @@ from rote.reporting.populations import (
     at_strangers,
     estimate_of,
 )
+from rote.reporting.redaction import redacted
 from rote.reporting.thresholds import Threshold, thresholds
 from rote.reporting.verdict import caveats, verdict
 from rote.runs import CONFIG, DROPPED, PROMPTS, UNMEASURABLE, Run
@@ -92,7 +93,8 @@ def report(run: Run, config: AuditConfig) -> Report:
     Raises:
         StaleRunError: the run has no estimates yet.
     """
-    return report_of(read_artifacts(run), run, config)
+    artifacts = read_artifacts(run)
+    return report_of(artifacts if config.reporting.show_pii else redacted(artifacts), run, config)
 
 
 def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:

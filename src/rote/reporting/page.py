@@ -123,35 +123,41 @@ def view_of(case: Case) -> CaseView:
     pairs = [
         Pair(
             source=source,
-            generated=_chunks(case.generated, [m.generated for m in source.matches], source.matches),
-            training=_chunks(source.text, [*(m.training for m in source.matches), source.shown], source.matches),
+            generated=_chunks(case.generated, [m.generated for m in source.matches], source),
+            training=_chunks(source.text, [*(m.training for m in source.matches), source.shown], source),
         )
         for source in case.texts
     ]
-    return CaseView(case, tuple(_chunk(piece, ()) for piece in pieces), tuple(pairs))
+    plain = tuple(Chunk(piece.text, "", "", "", _omitted(piece)) for piece in pieces)
+    return CaseView(case, plain, tuple(pairs))
 
 
-def _chunks(text: str, spans: Sequence[Span], matches: Sequence[Match]) -> tuple[Chunk, ...]:
-    context = CONTEXT_CHARS if matches and len(text) > PLAIN_CHARS else PLAIN_CHARS
+def _chunks(text: str, spans: Sequence[Span], source: TrainingText) -> tuple[Chunk, ...]:
+    context = CONTEXT_CHARS if source.matches and len(text) > PLAIN_CHARS else PLAIN_CHARS
     pieces = marks.shorten(marks.cut(text, spans), context=context, marked=MARKED_CHARS)
-    return tuple(_chunk(piece, matches) for piece in pieces)
+    return tuple(_chunk(piece, source) for piece in pieces)
 
 
-def _chunk(piece: marks.Piece, matches: Sequence[Match]) -> Chunk:
+def _omitted(piece: marks.Piece) -> str:
+    return marks.more(piece.omitted) if piece.omitted else ""
+
+
+def _chunk(piece: marks.Piece, source: TrainingText) -> Chunk:
     """The chunk of a piece; an index beyond the matches is the part of the text that the model was shown."""
-    omitted = marks.more(piece.omitted) if piece.omitted else ""
+    omitted, matches = _omitted(piece), source.matches
     found = sorted((KINDS.index(matches[i].kind), i) for i in piece.marks if i < len(matches))
     if not found:
         return Chunk(piece.text, "shown" if piece.marks else "", "", "", omitted)
     worst = matches[found[0][1]]
     style = f"k-{worst.kind}" + ("" if not (worst.in_prompt or worst.generic) else " off")
     numbers = " ".join(str(i + 1) for _, i in found)
-    return Chunk(piece.text, style, numbers, " + ".join(match_title(matches[i]) for _, i in found), omitted)
+    title = " + ".join(match_title(matches[i], source.chars[i]) for _, i in found)
+    return Chunk(piece.text, style, numbers, title, omitted)
 
 
-def match_title(match: Match) -> str:
+def match_title(match: Match, chars: int) -> str:
     """One line on a match: kind, length, similarity, and why it is not counted where it is not."""
-    parts = [match.kind, f"{len(match.generated):,} characters", f"similarity {match.similarity:.2f}"]
+    parts = [match.kind, f"{chars:,} characters", f"similarity {match.similarity:.2f}"]
     if match.paraphrase_probability is not None:
         parts.append(f"paraphrase probability {match.paraphrase_probability:.2f}")
     if match.direction != "none":

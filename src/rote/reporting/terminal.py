@@ -19,6 +19,7 @@ from rote.reporting.figures import Figure, attributable, figure, number
 from rote.reporting.names import is_yes_or_no, title_of
 from rote.reporting.page import match_title
 from rote.reporting.populations import AT_STRANGERS, BASE, SHUFFLED, TRUE_SUFFIX
+from rote.reporting.redaction import redacted
 from rote.runs import EXACT, REPORT_HTML, Run
 from rote.scoring import DetectorRow
 from rote.visible import visible
@@ -44,17 +45,20 @@ STYLES: Mapping[Kind, str] = {
 }
 
 
-def show(run: Run, id: str | None) -> int:
+def show(run: Run, id: str | None, *, show_pii: bool = False) -> int:
     """Prints the results of a run or, with an id, one record's generations beside its training texts; returns 0.
 
     Args:
         run: its scores must be made.
         id: of an example, a prompt or a generation, or the start of one that belongs to one example only.
+        show_pii: show personal data, not placeholders.
 
     Raises:
         RoteError: no such id (with the nearest ones), or several (with some of them).
     """
     artifacts = read_artifacts(run)
+    if not show_pii:
+        artifacts = redacted(artifacts)
     console = open_console()
     if id is None:
         _print_report(console, report_of(artifacts, run, settings_of_run(run)), run)
@@ -218,8 +222,8 @@ def _print_pair(console: "Console", case: Case, source: TrainingText) -> None:
         console.print(grid)
     else:
         console.print(left, generated, "", right, training, sep="\n")
-    for index, match in enumerate(source.matches, 1):
-        console.print(_plain(f"{index} {match_title(match)}", STYLES[match.kind]))
+    for index, (match, chars) in enumerate(zip(source.matches, source.chars, strict=True), 1):
+        console.print(_plain(f"{index} {match_title(match, chars)}", STYLES[match.kind]))
     console.print()
 
 

@@ -134,7 +134,7 @@ def _of_match(match: Match, artifacts: Artifacts) -> Borderline:
     return Borderline(
         subject_id=match.generation_id,
         example_id=generation.example_id,
-        value=len(match.generated),
+        value=len(artifacts.original(match).generated),
         generated=match.generated.of(generation.text),
         training=match.training.of(artifacts.examples[match.example_id].text),
     )

@@ -1,0 +1,165 @@
+"""Texts without personal data, for what is shown: each piece becomes a placeholder, the same wherever it stands.
+
+Redaction is done to the artifacts of a report before anything is made of them, so that every text that is shown comes from
+redacted ones and every span is of the redacted text. What lies in the run folder stays as it is.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from rote.records import ExactRun, Example, Match, Prompt, Source, Span
+from rote.reporting.artifacts import Artifacts
+from rote.scoring.leaks import CONTEXT_CHARS, Key
+from rote.scoring.pii import TYPES, BuiltInRecognizer, Recognized
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class _Replaced:
+    """A place of the original text, and where its placeholder stands in the redacted one."""
+
+    original: Span
+    redacted: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A text with placeholders."""
+
+    text: str
+    replaced: tuple[_Replaced, ...]
+    """In reading order."""
+
+    def moved(self, span: Span) -> Span:
+        """The span of the redacted text that the span of the original has become; it covers whole placeholders."""
+        return Span(self._at(span.start, end=False), max(self._at(span.start, end=False), self._at(span.end, end=True)))
+
+    def _at(self, place: int, *, end: bool) -> int:
+        before = bisect_right(self.replaced, place, key=lambda one: one.original.start) - 1
+        if before < 0:
+            return place
+        last = self.replaced[before]
+        if place == last.original.start:
+            return last.redacted.start
+        if place < last.original.end:
+            return last.redacted.end if end else last.redacted.start
+        return last.redacted.end + place - last.original.end
+
+
+class Redactor:
+    """Replaces personal data by placeholders such as [EMAIL 1], numbered by type in the order in which they come.
+
+    Replaced is what the built-in recogniser finds, and all data that are known (from records and generations): those with
+    a form of their own wherever they stand, others (names …) by their letters.
+    """
+
+    def __init__(self, known: Iterable[Key]) -> None:
+        every = set(known)
+        self._recognizer = BuiltInRecognizer()
+        self._known = {key for key in every if key[0] in TYPES}
+        self._named = {form: type_ for type_, form in sorted(every - self._known)}
+        self._names = _any_of(self._named)
+        self._numbers: dict[str, dict[str, int]] = {}
+
+    def redact(self, text: str, *, before: str = "") -> Redacted:
+        """The text with placeholders.
+
+        Args:
+            text: what is shown.
+            before: what stands before it: it may say what a number is, and hold the beginning of one.
+        """
+        parts, replaced, at, length = [], [], 0, 0
+        for span, placeholder in self._placeholders(text, before[-CONTEXT_CHARS:]):
+            parts += [text[at : span.start], placeholder]
+            length += span.start - at
+            replaced.append(_Replaced(span, Span(length, length + len(placeholder))))
+            at, length = span.end, length + len(placeholder)
+        return Redacted("".join([*parts, text[at:]]), tuple(replaced))
+
+    def _placeholders(self, text: str, before: str) -> Iterator[tuple[Span, str]]:
+        """Where something is replaced, in reading order, and by what."""
+        reached = 0
+        for item in sorted(self._found(before + text), key=lambda item: (item.span.start, -item.span.end)):
+            start, end = max(reached, item.span.start - len(before)), item.span.end - len(before)
+            if end > start:
+                yield Span(start, end), self._placeholder(item)
+                reached = end
+
+    def _found(self, text: str) -> Iterator[Recognized]:
+        yield from self._recognizer.find(text)
+        yield from (item for item in self._recognizer.find_possible(text) if (item.type, item.form) in self._known)
+        if self._names:
+            for match in self._names.finditer(text):
+                form = " ".join(match.group().casefold().split())
+                yield Recognized(self._named.get(form, "NAME"), Span(*match.span()), form)
+
+    def _placeholder(self, item: Recognized) -> str:
+        numbers = self._numbers.setdefault(item.type, {})
+        return f"[{item.type.replace('_', ' ')} {numbers.setdefault(item.form, len(numbers) + 1)}]"
+
+
+def redacted(artifacts: Artifacts) -> Artifacts:
+    """The artifacts with placeholders in every text, and with the spans of the redacted texts.
+
+    A prompt that ends inside a piece of personal data has the whole placeholder; so has the generation that goes on with it.
+    The texts of the detector's trials are shown nowhere and left as they are.
+    """
+    known = [(datum.type, datum.form) for datum in artifacts.personal_data]
+    redactor = Redactor([*known, *((item.type, item.form) for item in artifacts.personal_items)])
+    texts = {example.id: redactor.redact(example.text) for example in artifacts.examples.values()}
+    written = {
+        generation.id: redactor.redact(generation.text, before=artifacts.prompts[generation.prompt_id].text)
+        for generation in artifacts.generations.values()
+    }
+    moved = {
+        match: _match(match, written[name], texts[match.example_id])
+        for name, found in artifacts.matches.items()
+        for match in found
+    }
+    return replace(
+        artifacts,
+        examples={name: _example(example, texts[name]) for name, example in artifacts.examples.items()},
+        prompts={
+            name: _prompt(prompt, artifacts.examples[prompt.example_id], texts[prompt.example_id], redactor)
+            for name, prompt in artifacts.prompts.items()
+        },
+        generations={name: replace(item, text=written[name].text) for name, item in artifacts.generations.items()},
+        matches={name: tuple(moved[match] for match in found) for name, found in artifacts.matches.items()},
+        originals={new: match for match, new in moved.items()},
+        exact_runs={
+            name: tuple(_run(run, written[name], texts) for run in found)
+            for name, found in artifacts.exact_runs.items()
+        },
+    )
+
+
+def _example(example: Example, text: Redacted) -> Example:
+    cut = text.moved(Span(0, len(example.prompt))).end
+    return replace(example, prompt=text.text[:cut], completion=text.text[cut:])
+
+
+def _prompt(prompt: Prompt, example: Example, text: Redacted, redactor: Redactor) -> Prompt:
+    if example.text != prompt.text + prompt.reference:
+        shown = redactor.redact(prompt.text)
+        return replace(prompt, text=shown.text, reference=redactor.redact(prompt.reference, before=prompt.text).text)
+    cut = text.moved(Span(0, len(prompt.text))).end
+    return replace(prompt, text=text.text[:cut], reference=text.text[cut:])
+
+
+def _match(match: Match, generated: Redacted, training: Redacted) -> Match:
+    return replace(match, generated=generated.moved(match.generated), training=training.moved(match.training))
+
+
+def _run(run: ExactRun, generated: Redacted, texts: Mapping[str, Redacted]) -> ExactRun:
+    sources = tuple(Source(item.example_id, texts[item.example_id].moved(item.training)) for item in run.sources)
+    return replace(run, generated=generated.moved(run.generated), sources=sources)
+
+
+def _any_of(forms: Iterable[str]) -> re.Pattern[str] | None:
+    """Any of the forms, longest first, case and kind of white space aside; None where there are none."""
+    words = [r"\s+".join(map(re.escape, form.split())) for form in sorted(forms, key=lambda form: (-len(form), form))]
+    return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE) if words else None
