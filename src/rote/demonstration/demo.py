@@ -4,18 +4,14 @@ It runs the same commands that a user would type (`rote finetune …`, `rote aud
 folders, so that each step can be repeated by hand.
 """
 
-import shlex
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
 from rote import demonstration
-from rote.errors import RoteError
+from rote.commands import Commands, progress, worker_threads
 from rote.finetuning import Epoch, Training, read_training
 from rote.reporting.comparison import ComparisonGroup, ComparisonRun, write_comparison
 from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run
@@ -51,8 +47,8 @@ def run(out: Path, *, quick: bool, echo: Echo) -> int:
     """Trains, audits and compares; returns 0. What is finished already is not repeated."""
     started = time.monotonic()
     limit = QUICK_RECORDS if quick else RECORDS
-    with _progress() as advance, _pool() as pool:
-        do = _Commands(echo, advance)
+    with progress(STEPS) as advance, worker_threads(AT_ONCE) as pool:
+        do = Commands(echo, advance)
         training = {strategy: pool.submit(_train, do, strategy, out, limit) for strategy in STRATEGIES}
         jobs = [pool.submit(_audit_final, do, strategy, out, training[strategy]) for strategy in STRATEGIES]
         chosen = matched_epochs({strategy: job.result() for strategy, job in training.items()})
@@ -88,7 +84,7 @@ def matched_epochs(trainings: Mapping[str, Training]) -> dict[str, Epoch]:
     return {name: min(found, key=lambda item: abs(item[0] - target))[1] for name, found in known.items()}
 
 
-def _train(do: "_Commands", strategy: str, out: Path, limit: int) -> Training:
+def _train(do: Commands, strategy: str, out: Path, limit: int) -> Training:
     folder = out / "models" / strategy
     do.rote(
         "finetune",
@@ -99,18 +95,18 @@ def _train(do: "_Commands", strategy: str, out: Path, limit: int) -> Training:
     return read_training(folder)
 
 
-def _audit_final(do: "_Commands", strategy: str, out: Path, training: "Future[Training]") -> Audited:
+def _audit_final(do: Commands, strategy: str, out: Path, training: "Future[Training]") -> Audited:
     return _audit(do, strategy, training.result().epochs[-1], out, out / strategy)
 
 
-def _audit_epoch(do: "_Commands", strategy: str, epoch: Epoch, out: Path) -> Audited:
+def _audit_epoch(do: Commands, strategy: str, epoch: Epoch, out: Path) -> Audited:
     last = read_training(out / "models" / strategy).epochs[-1]
     if epoch.number == last.number:
         return Audited(strategy, out / strategy, epoch)
     return _audit(do, strategy, epoch, out, out / "matched" / strategy)
 
 
-def _audit(do: "_Commands", strategy: str, epoch: Epoch, out: Path, folder: Path) -> Audited:
+def _audit(do: Commands, strategy: str, epoch: Epoch, out: Path, folder: Path) -> Audited:
     trained = out / "models" / strategy
     model = trained / epoch.folder
     for other in (out / name for name in STRATEGIES):
@@ -131,53 +127,3 @@ def _group(title: str, note: str, audited: Sequence[Audited]) -> ComparisonGroup
     runs = tuple(ComparisonRun(item.run, f"{item.strategy}, epoch {item.epoch.number}") for item in audited)
     losses = ", ".join(f"{item.strategy} {item.epoch.validation_loss:.2f}" for item in audited)
     return ComparisonGroup(title=title, note=f"{note} Validation loss, in nats a token: {losses}.", runs=runs)
-
-
-class _Commands:
-    """Runs rote commands, each in a process of its own; every line that one prints advances the bar."""
-
-    def __init__(self, echo: Echo, advance: Callable[[str], None]) -> None:
-        self.echo = echo
-        self.advance = advance
-
-    def rote(self, *words: object) -> None:
-        """One command; raises RoteError with the end of its output where it fails."""
-        arguments = [str(word) for word in words]
-        self.echo("$ " + shlex.join(["rote", *arguments]))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rote.cli", *arguments],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-        lines: list[str] = []
-        assert process.stderr is not None
-        for line in process.stderr:
-            lines.append(line.rstrip())
-            self.advance(f"{arguments[0]}: {lines[-1]}")
-        if process.wait() != 0:
-            raise RoteError(f"`{shlex.join(['rote', *arguments])}` failed:\n" + "\n".join(lines[-15:]))
-
-
-@contextmanager
-def _pool() -> Iterator[ThreadPoolExecutor]:
-    """Threads that run the commands; after an error or Ctrl-C no further command is started."""
-    pool = ThreadPoolExecutor(AT_ONCE)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """A bar over all commands; the function it gives takes the line that was just printed."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("starting", total=STEPS)
-        yield lambda line: progress.update(task, advance=1, description=line[:80])
