@@ -228,9 +228,9 @@ def score(config: AuditConfig, run: Run) -> int:
     preset = PRESETS[config.alignment.preset]
     # A verbatim run must be longer than its floor: where even a perfect copy is not, nothing can be said.
     min_chars = max(preset.min_passage_chars, preset.verbatim_min_chars + 1)
-    names = [*_generation_names(run), *_present(run, runs.TOKEN_SCORES)]
+    names = [*_generation_names(run), *_present(run, runs.TOKEN_SCORES), *_present(run, runs.VARIANTS)]
     inputs = [runs.EXAMPLES, runs.PROMPTS, runs.UNMEASURABLE, runs.CANDIDATES, runs.EXACT, runs.MATCHES, *names]
-    settings: dict[str, Json] = {"suffix_tokens": config.scoring.suffix_tokens, "min_chars": min_chars}
+    settings: dict[str, Json] = {**forced.scored_settings(config), "min_chars": min_chars}
     written.measure(config, run, generations, names=_generation_names(run), min_chars=min_chars)
 
     def scores() -> Sequence[Score]:
@@ -264,7 +264,9 @@ def score(config: AuditConfig, run: Run) -> int:
     others = partial(written.measured_estimates, config, run, generations)
     run.make(runs.ESTIMATES, whole(lambda: [*figures()[0], *others()]), settings=settings, inputs=inputs)
     run.make(runs.COMPARISONS, whole(lambda: figures()[1]), settings=settings, inputs=inputs)
-    breaches = check_gates([*run.read(runs.ESTIMATES, Estimate), *_score_canaries(config, run)], gates)
+    separations = forced.make_separations(config, run, examples=examples, prompts=prompts)
+    estimates = [*run.read(runs.ESTIMATES, Estimate), *_score_canaries(config, run)]
+    breaches = check_gates(estimates, separations, gates)
     for breach in breaches:
         run.echo(f"gate: {breach.message}")
     if any(breach.outcome == "above" for breach in breaches):
@@ -407,8 +409,8 @@ def _score_canaries(config: AuditConfig, run: Run) -> list[Estimate]:
     """The figures of the canaries, if the run has any; returns their estimates."""
     from rote.scoring.canaries import CanaryFigures, canary_figures
 
-    inputs = _present(run, runs.EXPOSURES)
-    if not inputs:
+    names = _present(run, runs.EXPOSURES)
+    if not names:
         run.discard(*CANARY_FIGURES)
         return []
     settings: dict[str, Json] = {"confidence": config.scoring.confidence, "delta": config.scoring.delta}
@@ -423,7 +425,7 @@ def _score_canaries(config: AuditConfig, run: Run) -> list[Estimate]:
             delta=config.scoring.delta,
         )
 
-    inputs = [runs.CANARIES, *inputs]
+    inputs = [runs.CANARIES, *names]
     run.make(runs.CANARY_ESTIMATES, whole(lambda: figures().estimates), settings=settings, inputs=inputs)
     run.make(runs.CANARY_SEPARATIONS, whole(lambda: figures().separations), settings=settings, inputs=inputs)
     run.make(runs.PRIVACY_BOUNDS, whole(lambda: figures().bounds), settings=settings, inputs=inputs)

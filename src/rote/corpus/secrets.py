@@ -79,18 +79,12 @@ class SecretSpace:
         """One secret, each equally likely."""
         return self.secret(rng.randrange(self.size))
 
-    def others(self, secret: str, limit: int, rng: random.Random) -> list[str]:
-        """All other secrets where the space has at most `limit`, else limit − 1 of them, drawn without repetition.
-
-        Raises:
-            ValueError: the secret is not of the space.
-        """
-        own = self.number(secret)
-        if own is None:
-            raise ValueError(f"Expected a secret of {self.length} {self.kind}, got {secret!r}")
+    def some(self, limit: int, seed: int) -> tuple[str, ...]:
+        """All secrets where there are at most `limit`, in order; else that many, drawn by seed without repetition."""
         if self.size <= limit:
-            return [self.secret(number) for number in range(self.size) if number != own]
-        numbers = {own: None}  # in the order of the draws
+            return tuple(map(self.secret, range(self.size)))
+        rng = random.Random(f"secrets {self.kind} {self.length} {seed}")
+        numbers: dict[int, None] = {}  # in the order of the draws
         while len(numbers) < limit:
             numbers[rng.randrange(self.size)] = None
-        return [self.secret(number) for number in numbers if number != own]
+        return tuple(map(self.secret, numbers))
