@@ -370,7 +370,7 @@ def config_from(table: Mapping[str, object], *, problems: Sequence[str] = (), wh
     values: dict[str, object] = {}
     for name, content in table.items():
         if name not in known:
-            found.append(f"unknown section [{name}]{_did_you_mean(name, known)}")
+            found.append(f"unknown section [{name}]{did_you_mean(name, known)}")
         elif not isinstance(content, Mapping):
             found.append(f"[{name}] must be a section, found {content!r}")
         else:
@@ -389,7 +389,7 @@ def _section(name: str, kind: type, content: Mapping[str, object], problems: lis
     values: dict[str, object] = {}
     for key, raw in content.items():
         if key not in fields:
-            problems.append(f"unknown key {name}.{key}{_did_you_mean(key, fields)}")
+            problems.append(f"unknown key {name}.{key}{did_you_mean(key, fields)}")
             continue
         value, problem = _fit(raw, hints[key])
         check, must = fields[key].metadata["check"], fields[key].metadata["must"]
@@ -407,7 +407,7 @@ def _fit(raw: object, hint: object) -> tuple[object, str]:
         choices = typing.get_args(hint)
         wrong = "" if raw in choices else f"must be one of {', '.join(map(repr, choices))}, found {raw!r}"
         if wrong and isinstance(raw, str):
-            wrong += _did_you_mean(raw, choices)
+            wrong += did_you_mean(raw, choices)
         return raw, wrong
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
@@ -438,7 +438,8 @@ def _apply_override(table: dict[str, dict[str, object]], override: str, problems
         place[key] = value
 
 
-def _did_you_mean(name: str, known: typing.Iterable[object]) -> str:
+def did_you_mean(name: str, known: typing.Iterable[object]) -> str:
+    """" (did you mean 'NEAR'?)", or "" where nothing is near."""
     near = difflib.get_close_matches(name, [str(item) for item in known], n=1, cutoff=0.5)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
