@@ -16,12 +16,10 @@ from rote.config import AuditConfig, settings_of, to_toml
 from rote.errors import ConfigError, DataError
 from rote.progress import track
 from rote.records import (
-    Canary,
     Candidate,
     Comparison,
     Estimate,
     Example,
-    Exposure,
     Generation,
     Json,
     Match,
@@ -36,18 +34,16 @@ from rote.runs import Row, Run
 
 if TYPE_CHECKING:
     from rote.alignment import Aligner
-    from rote.corpus import Corpus
-    from rote.models import LoadedModel
     from rote.scoring import Gate
 
 OK, BREACHED, NOT_MEASURED = 0, 3, 4
-CANARY_FIGURES = (runs.CANARY_ESTIMATES, runs.CANARY_SEPARATIONS, runs.PRIVACY_BOUNDS)
 ALIGNED_AT_ONCE = 50
 """Generations in one chunk of the alignment: what is lost when a run is killed."""
 
 
 def prepare(config: AuditConfig, run: Run) -> int:
     """Stage 1: reads, validates and groups the records."""
+    from rote import planted
     from rote.corpus import TooManyBadRecords, read_corpus
 
     if not config.corpus.members:
@@ -78,7 +74,7 @@ def prepare(config: AuditConfig, run: Run) -> int:
     run.make(runs.DROPPED, whole(lambda: corpus.dropped), settings={**settings, "found": defects})
     run.make(runs.EXAMPLES, whole(lambda: corpus.examples), settings={**settings, "found": [corpus.digest, places]})
     run.note(data_hash=corpus.digest, data_notes=list(corpus.notes))
-    _keep_canaries(config, run, corpus)
+    planted.keep(config, run, corpus)
     return OK
 
 
@@ -216,7 +212,7 @@ def align(config: AuditConfig, run: Run) -> int:
 
 def score(config: AuditConfig, run: Run) -> int:
     """Stage 6: scores, then estimates with intervals and controls; returns the exit code of the gates."""
-    from rote import written
+    from rote import planted, written
     from rote.alignment import PRESETS
     from rote.scoring import check_gates, estimate, score_generations, score_likelihood, score_reproductions
     from rote.scoring.store import store_of
@@ -265,7 +261,7 @@ def score(config: AuditConfig, run: Run) -> int:
     run.make(runs.ESTIMATES, whole(lambda: [*figures()[0], *others()]), settings=settings, inputs=inputs)
     run.make(runs.COMPARISONS, whole(lambda: figures()[1]), settings=settings, inputs=inputs)
     separations = forced.make_separations(config, run, examples=examples, prompts=prompts)
-    estimates = [*run.read(runs.ESTIMATES, Estimate), *_score_canaries(config, run)]
+    estimates = [*run.read(runs.ESTIMATES, Estimate), *planted.score(config, run)]
     breaches = check_gates(estimates, separations, gates)
     for breach in breaches:
         run.echo(f"gate: {breach.message}")
@@ -319,6 +315,7 @@ def _run_model(
     name: str, source: str, adapter: str, prompts: Sequence[Prompt], *, config: AuditConfig, run: Run
 ) -> None:
     """Generations and token scores of one model; it is loaded when the first of them is not up to date."""
+    from rote import planted
     from rote.generation import TransformersModel
     from rote.generation import generate as draw
     from rote.models import LoadedModel, load_model, model_digest
@@ -357,79 +354,9 @@ def _run_model(
         run.echo(f"{passes}: the token store lacks some of its texts; making it again")
         run.discard(passes)
     run.make(passes, whole(token_scores), settings=key, inputs=[runs.PROMPTS])
-    _expose_canaries(name, model, digest=digest, config=config, run=run)
+    planted.expose(name, model, digest=digest, config=config, run=run)
     known = "model_hash" if name == "tuned" else f"{name}_model_hash"
     run.note(**{known: digest, f"{name}_model": adapter or source})
-
-
-def _keep_canaries(config: AuditConfig, run: Run, corpus: "Corpus") -> None:
-    """The canaries as an artifact; where they are new, also the members with them among them, to train on."""
-    from rote.corpus.canaries import canaries_of, plant, summary
-    from rote.finetuning.repetition import to_jsonl
-
-    canaries = canaries_of(config.corpus, corpus.members)
-    if not canaries:
-        run.discard(runs.CANARIES, *CANARY_FIGURES, *(runs.EXPOSURES.format(model=name) for name in ("tuned", "base")))
-        return
-    found = content_id(*(f"{canary.id} {canary.copies} {canary.planted}" for canary in canaries))
-    run.make(runs.CANARIES, whole(lambda: canaries), settings={"found": found})
-    run.echo(summary(canaries))
-    if config.corpus.canaries:
-        rows = [member for member in corpus.members for _ in range(member.copies)]
-        path = run.write_text(
-            runs.TRAINING_DATA, to_jsonl(plant(rows, canaries, seed=config.corpus.seed)).decode("utf-8")
-        )
-        run.echo(f"train on {path}, then audit with --canary-file {run.path(runs.CANARIES)}")
-        if corpus.nonmembers and not config.corpus.nonmembers:
-            path = run.write_text(runs.HELD_OUT_DATA, to_jsonl(corpus.nonmembers).decode("utf-8"))
-            run.echo(f"and with --nonmembers {path}")
-
-
-def _expose_canaries(
-    name: str, model: "Callable[[], LoadedModel]", *, digest: str, config: AuditConfig, run: Run
-) -> None:
-    """Exposures of the run's canaries, if it has any, under one model."""
-    from rote.scoring.canaries import measure_exposures
-
-    if not run.has(runs.CANARIES):
-        return
-    canaries = run.read(runs.CANARIES, Canary)
-    sizes = {"secrets": config.scoring.secrets, "sampled_secrets": config.scoring.sampled_secrets}
-    seed = config.corpus.seed
-
-    def exposures(done: int) -> Iterator[Sequence[Exposure]]:
-        found = measure_exposures(canaries, model(), name=name, **sizes, seed=seed, done=done)
-        return track(found, f"canaries ({name})", total=len(canaries), done=done)
-
-    key: dict[str, Json] = {"model": digest, "dtype": config.model.dtype, **sizes, "seed": seed}
-    run.make(runs.EXPOSURES.format(model=name), exposures, settings=key, inputs=[runs.CANARIES])
-
-
-def _score_canaries(config: AuditConfig, run: Run) -> list[Estimate]:
-    """The figures of the canaries, if the run has any; returns their estimates."""
-    from rote.scoring.canaries import CanaryFigures, canary_figures
-
-    names = _present(run, runs.EXPOSURES)
-    if not names:
-        run.discard(*CANARY_FIGURES)
-        return []
-    settings: dict[str, Json] = {"confidence": config.scoring.confidence, "delta": config.scoring.delta}
-
-    @cache
-    def figures() -> CanaryFigures:
-        exposures = {rows[0].model: rows for name in inputs if (rows := run.read(name, Exposure))}
-        return canary_figures(
-            run.read(runs.CANARIES, Canary),
-            exposures,
-            confidence=config.scoring.confidence,
-            delta=config.scoring.delta,
-        )
-
-    inputs = [runs.CANARIES, *names]
-    run.make(runs.CANARY_ESTIMATES, whole(lambda: figures().estimates), settings=settings, inputs=inputs)
-    run.make(runs.CANARY_SEPARATIONS, whole(lambda: figures().separations), settings=settings, inputs=inputs)
-    run.make(runs.PRIVACY_BOUNDS, whole(lambda: figures().bounds), settings=settings, inputs=inputs)
-    return run.read(runs.CANARY_ESTIMATES, Estimate)
 
 
 def _was_measured(estimates: Sequence[Estimate]) -> bool:
