@@ -25,6 +25,7 @@ from rote.records import (
     Span,
     Split,
     TokenScores,
+    Trial,
 )
 from rote.runs import Run
 from rote.scoring.store import TokenStatistics, store_of
@@ -131,6 +132,7 @@ def make_run(
         runs.MATCHES: matches,
         runs.EXACT: [_reproduction(item, matches) for item in tuned],
         runs.TOKEN_SCORES.format(model="tuned"): [_tokens(p, i) for i, p in enumerate(prompts)],
+        runs.DETECTOR: _trials(examples[: len(members)], tuned),
         runs.SCORES: [score for i, item in enumerate(tuned) for score in _scores(item, i)],
         runs.ESTIMATES: estimates(
             len(members), len(nonmembers), base=base, strength=strength, copies=sorted({*copies})
@@ -256,6 +258,20 @@ def _matches(item: Generation, index: int, prompts: Sequence[Prompt], examples: 
 def _candidates(item: Generation, examples: Sequence[Example]) -> list[Candidate]:
     others = [e.id for e in examples if e.split == "member" and e.id != item.example_id][:4]
     return [Candidate(item.id, name, rank, 9.0 - rank) for rank, name in enumerate([item.example_id, *others], 1)]
+
+
+def _trials(examples: Sequence[Example], generations: Sequence[Generation]) -> list[Trial]:
+    """Of eight members: all are found verbatim, one of the condensed ones is taken for a weak paraphrase."""
+    trials = []
+    for index, (example, host) in enumerate(zip(examples[:8], generations, strict=False)):
+        text, place = f"{host.text} {example.text}", Span(len(host.text) + 1, len(host.text) + 1 + len(example.text))
+        kind: Kind = "idea" if index else "weak-paraphrase"
+        trials += [
+            Trial("verbatim", example.id, host.id, text, place, ("verbatim",), "verbatim", "none", len(place), 0),
+            Trial("condensed", example.id, host.id, text, place, ("idea",), kind, "condensed", len(place) // 2, 0),
+            Trial("nothing", example.id, host.id, host.text, None, (), None, "none", 0, 0),
+        ]
+    return trials
 
 
 def _tokens(prompt: Prompt, index: int) -> TokenScores:

@@ -12,7 +12,7 @@ import pytest
 from fakes import MEMBERS, NON_MEMBERS, memorised_toy
 from rote import runs
 from rote.cli import main
-from rote.records import Estimate, Example, Score
+from rote.records import Estimate, Example, Score, Trial
 from rote.runs import Run
 
 NOT_COMPARED = {"manifest.json", "config.toml", "report.html", "report.json"}
@@ -89,6 +89,16 @@ def test_true_suffixes_are_all_found_and_shuffled_ones_are_not(toy_folder: Path,
     assert control.n > 0
     assert control.events == control.n
     assert found["verbatim", "shuffled", "member"].events == 0
+
+
+def test_the_detector_is_measured_on_the_members_or_says_why_not(toy_folder: Path, tmp_path: Path) -> None:
+    assert audit(toy_folder, tmp_path) == 0
+    trials = Run(tmp_path).read(runs.DETECTOR, Trial)
+    assert [trial.kind for trial in trials if trial.condition == "verbatim"] == ["verbatim"] * 8
+    assert not [trial for trial in trials if trial.condition == "condensed"]
+    page = (tmp_path / runs.REPORT_HTML).read_text(encoding="utf-8")
+    assert "How good is the detector" in page
+    assert "no record has a passage that can be planted so" in page
 
 
 def test_a_second_call_makes_nothing_again_and_a_change_makes_only_what_depends_on_it(

@@ -441,3 +441,28 @@ def test_a_generation_of_an_unknown_shape_is_no_surprise(tmp_path: Path) -> None
     kept: list[Generation] = [item for item in made.generations if item.example_id.startswith("m")]
     made.run.write(GENERATIONS.format(model="tuned"), [*kept, *empty], settings={})
     page_of(made)
+
+
+# How good the detector is
+
+
+def test_the_detector_has_a_table_of_what_was_planted(made: Made, plain: tuple[str, Page]) -> None:
+    html, page = plain
+    assert html.index('id="thresholds"') < html.index('id="detector"') < html.index('id="estimates-all"')
+    words = " ".join(page.text.split())
+    assert "texts that have nothing to do with them (8 true continuations of members)" in words
+    assert re.search(r"Verbatim ?100\.0 % ?8/8 · 67\.6–100\.0 %", words)
+    assert re.search(r"Condensed to a fifth ?87\.5 % ?7/8 · 52\.9–97\.8 %", words)
+    assert re.search(r"Expanded fivefold ?not measurable ?no record has a passage that can be planted so", words)
+    assert re.search(r"Nothing; other training texts ?100\.0 % ?8/8 · 67\.6–100\.0 % ?0\.0 % ?0/8", words)
+    rows = {row.condition: row for row in reporting.report(made.run, made.config).detector}
+    assert rows["condensed"].kinds == (0, 0, 0, 7, 1, 0)
+    assert rows["condensed"].right_kinds == (0, 0, 0, 7, 0, 0)
+
+
+def test_a_run_in_which_nothing_was_planted_says_so(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "run")
+    made.run.path("detector.jsonl").unlink()
+    report = reporting.report(made.run, made.config)
+    assert (report.detector, report.hosts) == ((), "")
+    assert "No passages were planted in this run" in page_of(made)[1].text

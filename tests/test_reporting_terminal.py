@@ -111,3 +111,13 @@ def test_hostile_text_is_printed_safely(tmp_path: Path, capsys: pytest.CaptureFi
     assert "⟨U+001B⟩" in out
     assert len(out) < 60_000
     assert re.search(r"… [\d,]+ more\s+characters …", out)
+
+
+def test_the_overview_says_in_one_line_how_good_the_detector_is(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "Detector, right kind of planted passages: verbatim 8/8, condensed to a fifth 7/8, false alarms 0/8."
+    assert line in " ".join(shown(made, None, capsys).split())
+    few = make_run(tmp_path / "few", members=MEMBERS[:3])
+    said = " ".join(shown(few, None, capsys).split())
+    assert "Detector: not measurable; only 3 independent records; at least 5 are needed." in said
