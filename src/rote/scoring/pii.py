@@ -148,9 +148,9 @@ _BIRTH_CONTEXT = re.compile(
 )
 _RECORD = re.compile(r"(?<![\w-])(?:[A-Z]{1,4}[-/]?)?\d{4,12}(?:[-/]\d{1,6})?(?![\w-]|[.,]\d)")
 _RECORD_CONTEXT = re.compile(
-    r"(?<![&?])\b(?:MRN|NHS|ID|patient|record|chart|case|file|account|acct|policy|member|customer|client|insurance|passport|licen[cs]e|"
-    r"reference|ref|invoice|claim|employee|student|Akte|Patienten?|Kunden?|Versicherten?|Rechnungs?)\b\.?"
-    r"(?:[- ]?(?:id|number|no|nr|num|nummer|file|chart|record))?\.?(?:\s?(?:is|was|:|#|=|ist)){0,2}\s{0,2}#?$",
+    r"(?<![&?])\b(?:MRN|NHS|ID|patient|record|chart|case|file|account|acct|policy|member|customer|client|insurance|passport|"
+    r"licen[cs]e|reference|ref|invoice|claim|employee|student|Akte|Akten|Patienten?|Kunden?|Versicherten?|Rechnungs?)"
+    r"(?:\.?[- ]?(?:id|number|num|nummer|no|nr|file|chart|record))?\b\.?(?:\s?(?:is|was|:|#|=|ist)){0,2}\s{0,2}#?$",
     re.IGNORECASE,
 )
 
