@@ -95,6 +95,17 @@ def test_equal_sentences_are_verbatim_in_corrected_from_the_floor_on() -> None:
     assert kinds("corrected", "Thank you.", "Thank  YOU.", {}) == [("near-verbatim", 1.0)]
 
 
+def test_short_equal_sentences_that_make_up_half_of_a_passage_are_near_verbatim() -> None:
+    generated, training = "She was here. He left early. They came.", "He left early. They came. She was here."
+    found, classifier = judged("corrected", generated, training, {})
+    assert [(f.kind, f.paraphrase_probability) for f in found] == [("near-verbatim", 1.0)]
+    assert classifier.asked == []
+    more = "Somebody said quite another thing."
+    assert kinds("corrected", f"{generated} {more}", training, {}) == [("near-verbatim", 1.0)]
+    assert kinds("corrected", f"They came. {more}", training, {}) == [("weak-paraphrase", 0.0)]
+    assert kinds("zeng2024", generated, training, {}) == [("weak-paraphrase", 0.0)]
+
+
 def test_corrected_keeps_every_kind_but_weak_and_published_the_strongest() -> None:
     answers = {"One": 0.995, "Two": 0.8, "Three": 0.1}
     generated, training = "One is here. Two is there. Three is gone.", "Something else was written."

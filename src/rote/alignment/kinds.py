@@ -10,10 +10,13 @@ Both sides of a plain passage are cut into sentences, and every cross pair gets 
 | p ≤ 0.5 | weak | weak if the entities agree | weak |
 
 A passage takes the strongest kind of its pairs; in `corrected` it takes every kind that its pairs show, weak only where
-there is no other, and generated sentences that a verbatim passage already covers by half are not asked about again;
-where short equal sentences are all there is, the passage is near-verbatim. `udsa2026` looks for entities in lower-cased
-text, as the published code of Zeng et al. does (not verified for Udsa et al.), `corrected` in the text as it is; there a
-name counts for both sentences if it stands in both, even where only one of them shows that it is a name.
+there is no other. Generated sentences that a verbatim passage covers by half, or that have an equal counterpart, are not
+asked about; where equal sentences that are too short to be verbatim make up half of the others, the passage is
+near-verbatim.
+
+`udsa2026` looks for entities in lower-cased text, as the published code of Zeng et al. does (not verified for Udsa et
+al.), `corrected` in the text as it is; there a name counts for both sentences if it stands in both, even where only one
+of them shows that it is a name.
 """
 
 from collections.abc import Iterable, Sequence
@@ -91,14 +94,15 @@ def _judge_plain(
 ) -> list[Finding]:
     pairs = _cross_pairs(passage, generated, training, verbatim, judge)
     equal = [pair for pair in pairs if pair.is_equal]
-    judged = _ask([pair.texts for pair in pairs if not pair.is_equal], judge)
     if judge.preset.kind_rules != "corrected":
+        judged = _ask([pair.texts for pair in pairs if not pair.is_equal], judge)
         best = _strongest([*judged, *(_JudgedPair(pair.texts, 0.0) for pair in equal)], judge)
         return [Finding(passage, kind, best[kind]) for kind in KINDS if kind in best][:1]
+    own, same = {pair.generated for pair in pairs}, {pair.generated for pair in equal}
     found = _equal_sentences(equal, judge)
-    best = _strongest(judged, judge)
-    if equal and not judged and not found:
-        best = {"near-verbatim": 1.0}
+    best = _strongest(_ask([pair.texts for pair in pairs if pair.generated not in same], judge), judge)
+    if not found and same and 2 * sum(map(len, same)) >= sum(map(len, own)):
+        best["near-verbatim"] = 1.0
     if len(best) > 1:
         best.pop("weak-paraphrase", None)
     return found + [Finding(passage, kind, best[kind]) for kind in KINDS if kind in best]
