@@ -26,6 +26,7 @@ from rote.records import (
     Prompt,
     Reproduction,
     Score,
+    Separation,
     TokenScores,
     Trial,
     content_id,
@@ -212,10 +213,9 @@ def align(config: AuditConfig, run: Run) -> int:
 
 def score(config: AuditConfig, run: Run) -> int:
     """Stage 6: scores, then estimates with intervals and controls; returns the exit code of the gates."""
-    from rote import planted, written
+    from rote import forced, planted, written
     from rote.alignment import PRESETS
-    from rote.scoring import check_gates, estimate, score_generations, score_likelihood, score_reproductions
-    from rote.scoring.store import store_of
+    from rote.scoring import check_gates, estimate, score_generations, score_reproductions
 
     gates = parse_gates(config)
     _start(config, run)
@@ -232,9 +232,7 @@ def score(config: AuditConfig, run: Run) -> int:
     def scores() -> Sequence[Score]:
         found = list(score_generations(generations, matches, prompts, min_chars=min_chars))
         found += score_reproductions(run.read(runs.EXACT, Reproduction), generations, min_chars=min_chars)
-        for name in _present(run, runs.TOKEN_SCORES):
-            passes = run.read(name, TokenScores)
-            found += score_likelihood(passes, store_of(run), suffix_tokens=config.scoring.suffix_tokens)
+        found += forced.pass_scores(config, run, examples=examples, prompts=prompts, generations=generations)
         return found
 
     @cache
@@ -252,16 +250,21 @@ def score(config: AuditConfig, run: Run) -> int:
             depth=config.retrieval.depth,
             confidence=config.scoring.confidence,
             min_chars=min_chars,
+            draws=config.scoring.draws,
+            chances=config.scoring.chances,
         )
 
     run.make(runs.SCORES, whole(scores), settings=settings, inputs=inputs)
     settings = {**settings, "confidence": config.scoring.confidence, "depth": config.retrieval.depth}
+    settings |= {"draws": list(config.scoring.draws), "chances": list(config.scoring.chances)}
     inputs += [runs.SCORES, *written.ARTIFACTS]
     others = partial(written.measured_estimates, config, run, generations)
     run.make(runs.ESTIMATES, whole(lambda: [*figures()[0], *others()]), settings=settings, inputs=inputs)
     run.make(runs.COMPARISONS, whole(lambda: figures()[1]), settings=settings, inputs=inputs)
     separations = forced.make_separations(config, run, examples=examples, prompts=prompts)
     estimates = [*run.read(runs.ESTIMATES, Estimate), *planted.score(config, run)]
+    if run.has(runs.CANARY_SEPARATIONS):
+        separations += run.read(runs.CANARY_SEPARATIONS, Separation)
     breaches = check_gates(estimates, separations, gates)
     for breach in breaches:
         run.echo(f"gate: {breach.message}")
@@ -315,7 +318,7 @@ def _run_model(
     name: str, source: str, adapter: str, prompts: Sequence[Prompt], *, config: AuditConfig, run: Run
 ) -> None:
     """Generations and token scores of one model; it is loaded when the first of them is not up to date."""
-    from rote import planted
+    from rote import forced, planted
     from rote.generation import TransformersModel
     from rote.generation import generate as draw
     from rote.models import LoadedModel, load_model, model_digest
@@ -350,10 +353,10 @@ def _run_model(
     run.make(texts, generations, settings=key, inputs=[runs.PROMPTS], order=order, chunking=size)
     key = {"model": digest, "dtype": config.model.dtype, "max_new_tokens": settings.max_new_tokens}
     key["schemes"] = [scheme.label for scheme in schemes]
-    if run.has(passes) and not all(item.key in store for item in run.read(passes, TokenScores)):
-        run.echo(f"{passes}: the token store lacks some of its texts; making it again")
-        run.discard(passes)
+    forced.discard_unstored(run, passes, TokenScores, store)
     run.make(passes, whole(token_scores), settings=key, inputs=[runs.PROMPTS])
+    if name == "tuned":
+        forced.make_variants(config, run, prompts, model, digest=digest)
     planted.expose(name, model, digest=digest, config=config, run=run)
     known = "model_hash" if name == "tuned" else f"{name}_model_hash"
     run.note(**{known: digest, f"{name}_model": adapter or source})

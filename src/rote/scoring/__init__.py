@@ -9,9 +9,10 @@ from rote.scoring.detector import DetectorRow, detector_rows
 from rote.scoring.estimates import estimate
 from rote.scoring.estimation import power_sentence, smallest_detectable_rate
 from rote.scoring.gates import Breach, Gate, check_gates, parse_gate
+from rote.scoring.likelihood_scores import score_likelihood
 from rote.scoring.metric import Metric
 from rote.scoring.metrics import METRICS, metric_of
-from rote.scoring.outcomes import score_generations, score_likelihood, score_reproductions
+from rote.scoring.outcomes import score_generations, score_reproductions
 
 __all__ = [
     "METRICS",

@@ -1,11 +1,14 @@
 """Scores as columns: one metric of one model, by prompt. Estimates are made of columns."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from rote.records import Candidate, Example, Generation, Match, Prompt, Reproduction, Score, Split
 from rote.retrieval import was_retrieved
+from rote.scoring.extraction import draws_needed
 from rote.scoring.metrics import ANY_OF_N_METRICS, KIND_METRICS, LIKELIHOOD_METRICS
 from rote.scoring.outcomes import score_matches
 
@@ -45,15 +48,33 @@ def collect_subjects(prompts: Iterable[Prompt], examples: Mapping[str, Example])
     return found
 
 
-def likelihood_columns(scores: Iterable[Score]) -> Iterator[Column]:
-    """The columns of the teacher-forced passes, whose scores' subjects are PROMPT-MODEL."""
+def likelihood_columns(scores: Iterable[Score], metrics: Collection[str] = LIKELIHOOD_METRICS) -> Iterator[Column]:
+    """The columns of the teacher-forced passes, whose scores' subjects are PROMPT-MODEL; of the given metrics."""
     columns: dict[tuple[str, str], Column] = {}
     for score in scores:
-        if score.metric in LIKELIHOOD_METRICS:
+        if score.metric.partition("@")[0] in metrics:
             prompt_id, _, model = score.subject_id.rpartition("-")
             column = columns.setdefault((score.metric, model), Column(score.metric, model))
             column.scores[prompt_id] = score
     yield from columns.values()
+
+
+def discovery_columns(columns: Iterable[Column], *, draws: Sequence[int], chances: Sequence[float]) -> Iterator[Column]:
+    """What the columns of the chance of one draw say of many: whether n draws find it, how many are needed.
+
+    `discoverable@SCHEME,n=N,p=P` for each number of draws and probability, `draws_needed@SCHEME,p=P` for each probability.
+    """
+    for column in columns:
+        name, _, scheme = column.metric.partition("@")
+        if name == "extraction_chance":
+            for chance in chances:
+                needed = Column(f"draws_needed@{scheme},p={chance:g}", column.model)
+                needed.scores.update(_each(column, needed.metric, partial(_needed, chance=chance)))
+                yield needed
+                for n in draws:
+                    found = Column(f"discoverable@{scheme},n={n},p={chance:g}", column.model)
+                    found.scores.update(_each(needed, found.metric, partial(_enough, draws=n)))
+                    yield found
 
 
 def generation_columns(scores: Iterable[Score], generations: Sequence[Generation]) -> Iterator[Column]:
@@ -142,6 +163,22 @@ def run_recall_columns(
                 value = float(all(not retrieved.isdisjoint(places) for places in sources))
                 column.scores[item.prompt_id] = Score(item.id, column.metric, value)
         yield column
+
+
+def _each(column: Column, metric: str, change: Callable[[float], float]) -> dict[str, Score]:
+    """The column's scores with every value changed; what has none keeps its reason."""
+    return {
+        prompt_id: Score(score.subject_id, metric, None if score.value is None else change(score.value), score.reason)
+        for prompt_id, score in column.scores.items()
+    }
+
+
+def _needed(probability: float, *, chance: float) -> float:
+    return draws_needed(math.log(probability) if probability > 0 else -math.inf, chance)
+
+
+def _enough(needed: float, *, draws: int) -> float:
+    return float(needed <= draws)
 
 
 def _by_model(generations: Sequence[Generation]) -> dict[str, list[Generation]]:

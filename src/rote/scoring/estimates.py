@@ -1,10 +1,9 @@
 """From scores to estimates: every metric by model, split and stratum, with the interval that duplicate groups allow."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby, product
-from statistics import median, quantiles
 
 from rote.records import (
     Candidate,
@@ -16,15 +15,13 @@ from rote.records import (
     Prompt,
     Reproduction,
     Score,
-    Split,
 )
 from rote.scoring import estimation, pairs
 from rote.scoring.columns import (
-    CROSS_RECORD,
-    SAME_RECORD,
     Column,
     Subject,
     collect_subjects,
+    discovery_columns,
     generation_columns,
     likelihood_columns,
     origin_columns,
@@ -32,24 +29,11 @@ from rote.scoring.columns import (
     run_recall_columns,
 )
 from rote.scoring.estimation import Interval
-from rote.scoring.metrics import LIKELIHOOD_METRICS, METRICS, PAIRED_METRICS, metric_of
+from rote.scoring.metrics import METRICS, PAIRED_METRICS, metric_of
 from rote.scoring.outcomes import MIN_CHARS
+from rote.scoring.strata import ORIGINS, Stratum, counted_once, strata_of
 
-SPLITS: tuple[Split, ...] = ("member", "non-member")
 MODELS = ("tuned", "base", "true-suffix", "shuffled")
-ORIGINS = (SAME_RECORD, CROSS_RECORD)
-LENGTHS = ("short", "medium", "long")
-
-
-@dataclass(frozen=True, slots=True)
-class _Stratum:
-    """Prompts of one split, in the order of their ids."""
-
-    name: str
-    split: Split
-    prompt_ids: tuple[str, ...]
-    without_prompt: int
-    """Records that no prompt could be cut from: missing in every estimate of the stratum."""
 
 
 def estimate(
@@ -65,6 +49,8 @@ def estimate(
     depth: int,
     confidence: float = 0.95,
     min_chars: int = MIN_CHARS,
+    draws: Sequence[int] = (),
+    chances: Sequence[float] = (),
 ) -> tuple[list[Estimate], list[Comparison]]:
     """All estimates of a run, and the comparisons of the tuned with the base model on the same prompts.
 
@@ -89,6 +75,8 @@ def estimate(
         depth: candidates kept by rank (`retrieval.depth`).
         confidence: level of every interval.
         min_chars: the aligner's smallest passage.
+        draws: numbers of draws n of (n, p)-discoverable extraction.
+        chances: its probabilities p.
 
     Returns:
         Estimates and comparisons, in the order of `METRICS`, models, splits and strata; the order of the arguments'
@@ -97,66 +85,32 @@ def estimate(
     by_id = {example.id: example for example in examples}
     subjects = collect_subjects(prompts, by_id)
     texts = sorted(generations, key=lambda item: item.id)
+    of_passes = list(likelihood_columns(scores))
     columns = [
-        *likelihood_columns(scores),
+        *of_passes,
+        *discovery_columns(of_passes, draws=draws, chances=chances),
         *generation_columns(scores, texts),
         *origin_columns(texts, matches, subjects, by_id, min_chars=min_chars),
         *recall_columns(texts, candidates, subjects, depth=depth),
         *run_recall_columns(texts, candidates, reproductions, depth=depth),
     ]
     columns.sort(key=_order)
-    strata = list(_strata(subjects, columns, [by_id[score.subject_id] for score in unmeasurable]))
+    strata = list(strata_of(subjects, columns, [by_id[score.subject_id] for score in unmeasurable]))
     estimates = [
         _estimated(column, stratum, subjects, confidence)
         for _, alike in groupby(columns, key=lambda column: (column.metric, column.model))
         for stratum, column in product(strata, list(alike))
         if column.origin == (stratum.name if stratum.name in ORIGINS else "")
+        if stratum.name == "all" or metric_of(column.metric).by_stratum
     ]
     everyone = [stratum for stratum in strata if stratum.name == "all"]
     comparisons = [_compared(*pair, columns, subjects, confidence) for pair in product(PAIRED_METRICS, everyone)]
     return [item for item in estimates if item], [item for item in comparisons if item]
 
 
-def _strata(
-    subjects: Mapping[str, Subject], columns: Iterable[Column], without_prompt: Iterable[Example]
-) -> Iterator[_Stratum]:
-    """All strata with a prompt in them, split by split, in the order of the report; one-level factors are left out."""
-    base_loss = next((c.scores for c in columns if (c.metric, c.model) == ("loss", "base")), {})
-    lengths = {prompt_id: len(subject.prompt.reference) for prompt_id, subject in subjects.items()}
-    levels = _length_levels(lengths)
-    for split in SPLITS:
-        ids = [prompt_id for prompt_id, subject in subjects.items() if subject.split == split]
-        copies = sorted({subjects[prompt_id].copies for prompt_id in ids})
-        named = [("all", ids)]
-        if split == "member" and len(copies) > 1:
-            named += [(f"copies={k}", [i for i in ids if subjects[i].copies == k]) for k in copies]
-        named += [(origin, ids) for origin in ORIGINS]
-        if len(set(levels.values())) > 1:
-            named += [(f"length={name}", [i for i in ids if levels[i] == name]) for name in LENGTHS]
-        named.append(("overlap=low", _above_median({i: base_loss[i] for i in ids if i in base_loss})))
-        lost = Counter(
-            name for e in without_prompt if e.split == split for name in ("all", f"copies={e.copies}", *ORIGINS)
-        )
-        yield from (_Stratum(name, split, tuple(found), lost[name]) for name, found in named if found)
-
-
-def _length_levels(lengths: Mapping[str, int]) -> dict[str, str]:
-    """The tercile of each length, by name; a length on a bound belongs to the lower one."""
-    bounds = quantiles(lengths.values(), n=3) if len(lengths) > 1 else []
-    return {prompt_id: LENGTHS[sum(length > bound for bound in bounds)] for prompt_id, length in lengths.items()}
-
-
-def _above_median(scores: Mapping[str, Score]) -> list[str]:
-    values = {prompt_id: score.value for prompt_id, score in scores.items() if score.value is not None}
-    middle = median(values.values()) if values else 0.0
-    return [prompt_id for prompt_id, value in values.items() if value > middle]
-
-
-def _estimated(
-    column: Column, stratum: _Stratum, subjects: Mapping[str, Subject], confidence: float
-) -> Estimate | None:
+def _estimated(column: Column, stratum: Stratum, subjects: Mapping[str, Subject], confidence: float) -> Estimate | None:
     """The estimate of one column in one stratum; None where the column has no score there."""
-    ids = [i for i in _counted_once(column.metric, stratum, subjects) if i in column.scores]
+    ids = [i for i in counted_once(column.metric, stratum, subjects) if i in column.scores]
     if not ids:
         return None
     measured = [prompt_id for prompt_id in ids if column.scores[prompt_id].value is not None]
@@ -188,29 +142,24 @@ def _interval(column: Column, measured: Sequence[str], subjects: Mapping[str, Su
     clusters = [subjects[prompt_id].group for prompt_id in measured]
     if metric.estimator == "rate":
         return estimation.rate([value == 1.0 for value in values], clusters, confidence=confidence)
+    if metric.estimator == "median":
+        return estimation.median(values, clusters, confidence=confidence)
+    if metric.estimator == "geometric mean":
+        return estimation.geometric_mean(values, clusters, confidence=confidence, least=metric.low, most=metric.high)
     weights = [column.weights[prompt_id] if column.weights else 1.0 for prompt_id in measured]
     totals = [value * weight for value, weight in zip(values, weights, strict=True)]
     return estimation.ratio(totals, weights, clusters, confidence=confidence, least=metric.low, most=metric.high)
 
 
-def _counted_once(metric: str, stratum: _Stratum, subjects: Mapping[str, Subject]) -> list[str]:
-    """The stratum's prompts without those that equal an earlier one."""
-    first: dict[tuple[str, str], str] = {}
-    for prompt_id in stratum.prompt_ids:
-        prompt = subjects[prompt_id].prompt
-        first.setdefault((prompt.text, prompt.reference if metric in LIKELIHOOD_METRICS else ""), prompt_id)
-    return list(first.values())
-
-
 def _compared(
-    metric: str, stratum: _Stratum, columns: Sequence[Column], subjects: Mapping[str, Subject], confidence: float
+    metric: str, stratum: Stratum, columns: Sequence[Column], subjects: Mapping[str, Subject], confidence: float
 ) -> Comparison | None:
     """The tuned and the base model on the prompts where both could be measured; None where these are too few."""
     scores = {column.model: column.scores for column in columns if column.metric == metric and not column.origin}
     tuned, base = scores.get("tuned", {}), scores.get("base", {})
     outcomes = [
         (tuned[i].value == 1.0, base[i].value == 1.0, subjects[i].group)
-        for i in _counted_once(metric, stratum, subjects)
+        for i in counted_once(metric, stratum, subjects)
         if i in tuned and i in base and tuned[i].value is not None and base[i].value is not None
     ]
     first, second, clusters = (

@@ -191,6 +191,43 @@ def mean(
     return ratio(values, [1.0] * len(values), clusters, confidence=confidence, least=least, most=most, seed=seed)
 
 
+def geometric_mean(
+    values: Sequence[float],
+    clusters: Sequence[str],
+    *,
+    confidence: float = 0.95,
+    least: float = 0.0,
+    most: float = math.inf,
+) -> Interval:
+    """exp of the mean of the logarithms of values > 0, and of the ends of that mean's interval (see `ratio`)."""
+    logs = [math.log(value) for value in values]
+    ends = [math.log(end) if 0 < end < math.inf else math.copysign(math.inf, end - 0.5) for end in (least, most)]
+    found = mean(logs, clusters, confidence=confidence, least=ends[0], most=ends[1])
+    value, low, high = (None if end is None else math.exp(end) for end in (found.value, found.low, found.high))
+    return Interval(value, low, high, found.method, found.reason)
+
+
+def median(values: Sequence[float], clusters: Sequence[str], *, confidence: float = 0.95) -> Interval:
+    """The lower median, and the values at Wilson's bounds of the share 1/2, at the effective sample size of the clusters.
+
+    Source: Woodruff (1952). Values may be infinite: an infinite end is no end (None); an infinite median is refused.
+    """
+    method = "Woodruff, clustered by duplicate group"
+    refused = refusal(clusters, confidence)
+    if refused:
+        return _refused(method, refused)
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    middle = float(ordered[(len(ordered) - 1) // 2])
+    if math.isinf(middle):
+        return _refused(method, "infinite for more than half of the records")
+    n = interval_size([float(value <= middle) for value in values], clusters, confidence)
+    bounds = wilson_bounds(0.5, n, confidence=confidence)
+    low = ordered[max(0, math.ceil(bounds.low * len(ordered)) - 1)]
+    high = ordered[min(len(ordered) - 1, math.ceil(bounds.high * len(ordered)) - 1)]
+    ends = [float(end) if math.isfinite(end) else None for end in (low, high)]
+    return Interval(middle, ends[0], ends[1], method)
+
+
 def ratio(
     numerators: Sequence[float],
     denominators: Sequence[float],

@@ -38,7 +38,7 @@ def verbatim_probability(log_probabilities: Floats) -> float | None:
     >>> round(verbatim_probability(np.log([0.5, 0.125])), 6)
     0.25
     """
-    return math.exp(float(np.mean(log_probabilities, dtype=np.float64))) if len(log_probabilities) else None
+    return math.exp(min(0.0, float(np.mean(log_probabilities, dtype=np.float64)))) if len(log_probabilities) else None
 
 
 def continuation_log_probability(log_probabilities: Floats, suffix_tokens: int) -> float | None:
@@ -54,7 +54,8 @@ def continuation_log_probability(log_probabilities: Floats, suffix_tokens: int) 
         raise ValueError(f"Expected suffix_tokens >= 1, got {suffix_tokens}")
     if len(log_probabilities) < suffix_tokens:
         return None
-    return float(np.sum(log_probabilities[:suffix_tokens], dtype=np.float64))
+    # Where the model is certain, rounding in float32 leaves a little more than 0.
+    return min(0.0, float(np.sum(log_probabilities[:suffix_tokens], dtype=np.float64)))
 
 
 def chance_of_any(log_probability: float, draws: float) -> float:

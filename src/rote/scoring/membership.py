@@ -162,7 +162,7 @@ def _mean_of_least(values: Floats, share: float) -> float | None:
 
 def _loss_share(other: Floats, own: Floats) -> float | None:
     """L(other) / (L(other) + L(own))."""
-    return _share(-_mean(other), -_mean(own)) if len(other) and len(own) else None
+    return _share(max(0.0, -_mean(other)), max(0.0, -_mean(own))) if len(other) and len(own) else None
 
 
 def _share(a: float, b: float) -> float:

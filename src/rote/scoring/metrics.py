@@ -1,28 +1,13 @@
 """Every metric of an audit, defined once: what reports, docs and gates know of it."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
+from rote.scoring.canary_metrics import CANARIES
+from rote.scoring.generation_metrics import SIMILARITY, UTILITY
+from rote.scoring.likelihood_metrics import EXTRACTION, MEMBERSHIP
+from rote.scoring.metric import MORE as _MORE
+from rote.scoring.metric import Metric
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One metric. A score is its value for one prompt; an estimate is the rate, mean or ratio over many."""
-
-    name: str
-    title: str
-    definition: str
-    unit: str
-    low: float = 0.0
-    high: float = 1.0
-    """Largest possible value; infinity where there is none."""
-    direction: Literal["higher = more memorised", "lower = more memorised", "neither"]
-    estimator: Literal["rate", "mean", "ratio"]
-    headline: bool = False
-    source: str
-
-
-_MORE: Literal["higher = more memorised"] = "higher = more memorised"
 _ZENG = "Zeng et al. 2024 (arXiv 2310.06714)"
 
 _ALL = (
@@ -341,9 +326,11 @@ _ALL = (
         estimator="rate",
         source="our own: what the depth of retrieval would have hidden",
     ),
+    *SIMILARITY,
+    *UTILITY,
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_ALL, *EXTRACTION, *MEMBERSHIP, *CANARIES)}
 """By name, in the order of the report."""
 
 KIND_METRICS = (
@@ -367,18 +354,29 @@ ANY_OF_N_METRICS = (
     "approximately_memorized",
     "near_copy",
     "pii_leaked",
+    "similar_own_70",
+    "similar_own_80",
+    "similar_own_90",
+    "similar_own_95",
+    "similar_best_70",
+    "similar_best_80",
+    "similar_best_90",
+    "similar_best_95",
 )
 """Rates that are also given for "any of n samples", as NAME@n: those for which any and worst of n are the same."""
 
-LIKELIHOOD_METRICS = ("extractable", "exact_memorization", "loss")
+LIKELIHOOD_METRICS = ("extractable", "exact_memorization", "loss", *(metric.name for metric in EXTRACTION))
 """Metrics of the true continuation; all others are of a generation."""
+
+SEPARATING_METRICS = tuple(metric.name for metric in METRICS.values() if metric.estimator == "separation")
+"""Scores of which there are separations, no estimates."""
 
 PAIRED_METRICS = ("extractable", "verbatim", "at_least_paraphrase", "at_least_idea")
 """Rates for which the tuned and the base model are compared prompt by prompt."""
 
 
 def metric_of(name: str) -> Metric:
-    """The metric of an estimate's name, which may end in "@n" ("verbatim@8": any of 8 samples).
+    """The metric of an estimate's name, which may end in "@" and a setting ("verbatim@8": any of 8 samples).
 
     Raises:
         KeyError: there is no such metric.

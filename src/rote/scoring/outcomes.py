@@ -1,12 +1,10 @@
-"""Scores of single generations and single teacher-forced passes: what came of each prompt."""
+"""Scores of single generations: what came of each prompt."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rote.records import KINDS, Generation, Kind, Match, Prompt, Reproduction, Score, Span, TokenScores
-from rote.scoring import likelihood
+from rote.records import KINDS, Generation, Kind, Match, Prompt, Reproduction, Score, Span
 from rote.scoring.overlap import compare, is_regenerated
-from rote.scoring.store import TokenStore
 from rote.text import is_repetitive
 
 MIN_CHARS = 50
@@ -99,31 +97,6 @@ def score_reproductions(
         yield Score(item.generation_id, "longest_reproduced_run", float(item.longest_chars))
 
 
-def score_likelihood(passes: Iterable[TokenScores], store: TokenStore, *, suffix_tokens: int) -> Iterator[Score]:
-    """Loss, exact memorisation and extractability of each teacher-forced pass, in the same order.
-
-    None, with the reason, where no token (for extractability: fewer than `suffix_tokens`) could be scored. The tokens
-    of the prompt are in none of them.
-
-    Args:
-        passes: of any model.
-        store: has the statistics of each pass.
-        suffix_tokens: tokens that must come out exactly.
-    """
-    for item in passes:
-        subject = f"{item.prompt_id}-{item.model}"
-        tokens = store.read(item.key).part(item.prompt_tokens)
-        extractable = likelihood.extractable(tokens, suffix_tokens)
-        yield _measured(
-            subject,
-            "extractable",
-            None if extractable is None else float(extractable),
-            f"fewer than {suffix_tokens} tokens",
-        )
-        yield _measured(subject, "exact_memorization", likelihood.exact_memorization(tokens), "no token to score")
-        yield _measured(subject, "loss", likelihood.loss(tokens), "no token to score")
-
-
 def covered_chars(spans: Iterable[Span]) -> int:
     """Number of characters that at least one of the spans covers.
 
@@ -156,7 +129,3 @@ def _metric(kind: Kind) -> str:
 
 def _too_short(subject: str, metric: str, min_chars: int) -> Score:
     return Score(subject, metric, None, f"shorter than {min_chars} characters")
-
-
-def _measured(subject: str, metric: str, value: float | None, otherwise: str) -> Score:
-    return Score(subject, metric, value, otherwise if value is None else None)
