@@ -8,6 +8,7 @@ from typing import cast
 from rote.config import AuditConfig, PromptKind, load_config
 from rote.records import Comparison, Estimate, Json
 from rote.reporting.artifacts import Artifacts, read_artifacts
+from rote.reporting.canaries import CanarySection, canary_section
 from rote.reporting.cases import Case, worst_members
 from rote.reporting.names import HEADLINE, definition_of, title_of
 from rote.reporting.populations import (
@@ -73,6 +74,8 @@ class Report:
     """What was found of passages that were planted; empty where none were."""
     hosts: str
     """What they were planted in, in words; "" where none were."""
+    canaries: CanarySection | None
+    """None where none were planted."""
     data: tuple[str, ...]
     """What the figures are of, and what was left out, in sentences."""
     config: AuditConfig
@@ -112,6 +115,7 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
         thresholds=tuple(thresholds(artifacts, config)),
         detector=tuple(_detector(artifacts, config)),
         hosts=_hosts(artifacts),
+        canaries=canary_section(run),
         data=tuple(_data(artifacts, run)),
         config=config,
         manifest=run.manifest(),

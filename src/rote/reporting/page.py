@@ -18,6 +18,7 @@ from rote.config import to_toml
 from rote.records import KINDS, Match, Span, to_row
 from rote.reporting import figures, marks, names
 from rote.reporting.artifacts import find
+from rote.reporting.canaries import detection_figure, epsilon_figure, exposure_chart
 from rote.reporting.cases import Case, TrainingText, run_sentence
 from rote.reporting.contents import COLUMNS, Report, repetitions
 from rote.reporting.plots import Chart, Series, levels_chart, rows_chart
@@ -78,6 +79,8 @@ def write_page(report: Report, path: Path) -> None:
         "columns": COLUMNS,
         "at_strangers": AT_STRANGERS,
         "charts": charts(report),
+        "canary_chart": exposure_chart(report.canaries) if report.canaries else None,
+        "extrapolates": any(row.extrapolated for row in report.canaries.rows) if report.canaries else False,
         "cases": [view_of(case) for case in report.cases],
         "open_cases": OPEN_CASES,
         "kind_names": (*KINDS, "nothing"),
@@ -194,6 +197,8 @@ def _environment() -> "Environment":
         "percent": figures.percent,
         "number": figures.number,
         "chance": figures.chance,
+        "detection": detection_figure,
+        "epsilon": epsilon_figure,
         "attributable": figures.attributable,
         "title_of": names.title_of,
         "one_line": marks.one_line,

@@ -13,6 +13,7 @@ from rote.errors import RoteError
 from rote.records import KINDS, NOTHING, Condition, Generation, Kind, Match, Score, Span
 from rote.reporting import marks
 from rote.reporting.artifacts import Artifacts, read_artifacts
+from rote.reporting.canaries import CanarySection, detection_figure, epsilon_figure
 from rote.reporting.cases import Case, TrainingText, case_of, run_sentence
 from rote.reporting.contents import COLUMNS, Report, StrangersRow, report_of, settings_of_run
 from rote.reporting.figures import Figure, attributable, figure, number
@@ -134,6 +135,8 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
         console.print(_strangers_table(report.strangers))
     if report.cases:
         console.print(_worst_table(report.cases[:WORST_IDS]))
+    if report.canaries:
+        console.print(_canary_table(report.canaries))
     if report.detector:
         console.print(_plain(detector_line(report.detector)))
     console.print(_plain(report.signature, "dim"))
@@ -166,6 +169,17 @@ def _strangers_table(rows: Sequence[StrangersRow]) -> "Table":
     table = open_table([AT_STRANGERS, "Tuned model", BASE.title])
     for row in rows:
         table.add_row(_plain(row.title), figure_text(figure(row.tuned)), figure_text(figure(row.base)))
+    return table
+
+
+def _canary_table(section: CanarySection) -> "Table":
+    table = open_table(
+        ["Canaries by copies", "Exposure\n(bits)", "Base model", "Held out", "Detected\nat 1 % FPR", "ε, one run"]
+    )
+    for row in section.rows:
+        exposures = [figure_text(figure(item)) for item in (row.planted, row.base, row.held_out)]
+        shown = [detection_figure(row.detected), epsilon_figure(row.one_run)]
+        table.add_row(_plain(row.copies), *exposures, *map(figure_text, shown))
     return table
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from rote.records import Canary, Estimate, Exposure, PrivacyBound, Separation, Split
 from rote.scoring import attacks, estimation
 from rote.scoring.attacks import Side, Sides
-from rote.scoring.canaries.exposure import exposure
 from rote.scoring.canaries.privacy import GUESS_SHARES, clopper_pearson_epsilon, one_run_epsilon
+from rote.scoring.canaries.ranking import exposure
 from rote.scoring.estimation import Interval
 from rote.scoring.metrics import METRICS
 

@@ -8,8 +8,8 @@ import numpy as np
 from rote.corpus.secrets import SecretSpace
 from rote.models import LoadedModel
 from rote.records import Canary, Exposure
-from rote.scoring.canaries.exposure import extrapolated_exposure
 from rote.scoring.canaries.likelihoods import SecretScorer, Unmeasurable
+from rote.scoring.canaries.ranking import extrapolated_exposure
 
 DIGITS = 6
 """Decimal digits kept of log-probabilities and bits."""
