@@ -36,7 +36,7 @@ TASK_METRICS: Mapping[Task, tuple[str, ...]] = {
 """Per generation; texts also have a BLEU, which is of all generations together."""
 MOST_LABELS, LABEL_WORDS, RECORDS_PER_LABEL = 20, 5, 5
 """At most so many different completions of so few words, each with so many records on average: labels."""
-ANSWER_WORDS, ANSWER_SHARE = 10, 0.9
+ANSWER_WORDS, ANSWER_SHARE = 5, 0.9
 """At least that share of the completions has at most so many words: answers."""
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
