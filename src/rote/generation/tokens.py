@@ -136,14 +136,28 @@ def decoder_start_ids(model: LoadedModel, encoder: TokenEncoder) -> list[int]:
 
 
 def length_batches(
-    items: Sequence[Item], *, size: int, length: Callable[[Item], int], key: Callable[[Item], str]
+    items: Sequence[Item],
+    *,
+    size: int,
+    length: Callable[[Item], int],
+    key: Callable[[Item], str],
+    tokens: int | None = None,
 ) -> list[list[Item]]:
     """Batches of items of like length, longest first (what does not fit in memory fails at once), ties by `key`.
 
-    They depend on the items and the size alone, not on the order that the items come in.
+    They depend on the items and the bounds alone, not on the order that the items come in. With `tokens`, a batch of
+    several items holds at most that many, each item counted with the length of the longest one.
     """
     ordered = sorted(items, key=lambda item: (-length(item), key(item)))
-    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    batches: list[list[Item]] = []
+    room = 0
+    for item in ordered:
+        if not room:
+            batches.append([])
+            room = size if tokens is None else min(size, max(1, tokens // max(1, length(item))))
+        batches[-1].append(item)
+        room -= 1
+    return batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,34 +3,34 @@ likelihood metrics need, and is stored once for each model and text.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
 from rote.config import GenerationConfig
-from rote.generation.tokens import decoder_start_ids, prompt_room, suppressed_ids, token_encoder
+from rote.errors import ModelError
+from rote.generation.tokens import length_batches, prompt_room, suppressed_ids, token_encoder
 from rote.models import LoadedModel
 from rote.progress import track
 from rote.records import Prompt, TokenScores
+from rote.scoring.logits import Reader, TextPass
 from rote.scoring.schemes import PLAIN, Scheme
+from rote.scoring.statistics import empty_columns, fill
 from rote.scoring.store import TokenStatistics, TokenStore
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the meaning of a stored number changes."""
+TOKENS_AT_ONCE = 1 << 13
+"""Bound of texts × tokens of the longest one in a batch."""
+CHUNK_TOKENS = 1 << 15
+"""From so many scored tokens on they are written to the store: about what is lost when a run is killed."""
+SHORT_PREFIX = 3
+"""Prefixes of up to so many tokens are not worth reading apart."""
 
-
-@dataclass(frozen=True, slots=True)
-class TextPass:
-    """One text to score: the token ids that are only shown, then those that are scored.
-
-    Causal models read `shown` and `scored` as one text; `shown` holds at least one token. Encoder-decoder models read
-    `shown` with the encoder, and the decoder starts as it does when it generates. Texts with the same `shown` (a prefix
-    that many continuations share) are read through the model's cache, the prefix once for each batch.
-    """
-
-    shown: tuple[int, ...]
-    scored: tuple[int, ...]
+__all__ = ["PromptPass", "TextPass", "key_of", "prompt_pass", "run_passes", "score_prompts", "score_texts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,33 @@ def run_passes(
     schemes: Sequence[Scheme] = (PLAIN,),
     batch_size: int = 32,
 ) -> Iterator[list[str]]:
-    """`score_texts`, batch by batch: yields the keys of each finished batch, for a progress bar."""
+    """`score_texts`, batch by batch, for a progress bar: yields keys as their texts are found, first or computed.
+
+    Batches are made of all texts, also of those that the store has, so a call that was interrupted goes on with the
+    same batches and finds the same numbers. What is computed is written a chunk at a time.
+
+    Memory: the model; its activations for `TOKENS_AT_ONCE` tokens, padding included (or for one text, if that is
+    longer); `LOGITS_AT_ONCE` logits in the model's number format, and on a CPU a few copies of `CPU_BLOCK` of them in
+    float32 for each thread (on a GPU: of `CUDA_BLOCK`); the statistics of `CHUNK_TOKENS` tokens and one batch.
+    """
     by_key = {key_of(text, model, schemes): text for text in texts}
-    new = [key for key in by_key if key not in store]
-    for at in range(0, len(new), batch_size):
-        keys = new[at : at + batch_size]
-        store.add({key: _naive(by_key[key], model, schemes) for key in keys})
-        yield keys
+    for text in by_key.values():
+        _check(text, model)
+    yield [key for key in by_key if key in store]
+    reader: Reader | None = None
+    found: dict[str, TokenStatistics] = {}
+    for batch in _batches(by_key, batch_size, is_encoder_decoder=model.is_encoder_decoder):
+        keys = [key for key in batch if key not in store]
+        new = [by_key[key] for key in keys]
+        if any(text.scored for text in new):
+            reader = reader or Reader(model, next(text for text in new if text.scored))
+        found |= zip(keys, _batch_statistics(new, reader, model, schemes), strict=True)
+        if sum(map(len, found.values())) >= CHUNK_TOKENS:
+            store.add(found)
+            found = {}
+        if keys:
+            yield keys
+    store.add(found)
 
 
 def score_prompts(
@@ -166,48 +186,60 @@ def score_prompts(
     ]
 
 
-def _naive(text: TextPass, model: LoadedModel, schemes: Sequence[Scheme]) -> TokenStatistics:
-    """Simple and slow, at batch 1."""
+def _check(text: TextPass, model: LoadedModel) -> None:
+    if not text.shown:
+        raise ValueError(f"Expected a text that shows at least one token, got {text}")
+    parts = [len(text.shown), len(text.scored)] if model.is_encoder_decoder else [len(text)]
+    if max(parts) > model.context_tokens:
+        raise ModelError(
+            f"{model.source}: a text of {max(parts)} tokens is longer than the model's context of "
+            f"{model.context_tokens} tokens"
+        )
+
+
+def _batches(texts: Mapping[str, TextPass], size: int, *, is_encoder_decoder: bool) -> list[list[str]]:
+    """Keys in batches: texts with a prefix of their own by length, then those that share one, prefix by prefix."""
+    sharing: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
+    for key, text in texts.items():
+        sharing[text.shown if _is_prefix(text, is_encoder_decoder) else ()].append(key)
+    alone = sharing.pop((), [])
+    alone += [keys[0] for keys in sharing.values() if len(keys) == 1]
+    groups = [alone, *(keys for _, keys in sorted(sharing.items()) if len(keys) > 1)]
+    return [
+        batch
+        for keys in groups
+        for batch in length_batches(
+            keys, size=size, length=lambda key: len(texts[key]), key=lambda key: key, tokens=TOKENS_AT_ONCE
+        )
+    ]
+
+
+def _is_prefix(text: TextPass, is_encoder_decoder: bool) -> bool:
+    """Whether reading what is shown once for several texts saves anything."""
+    return bool(text.shown) if is_encoder_decoder else len(text.shown) > SHORT_PREFIX
+
+
+def _batch_statistics(
+    texts: Sequence[TextPass], reader: Reader | None, model: LoadedModel, schemes: Sequence[Scheme]
+) -> list[TokenStatistics]:
+    """The statistics of the texts of one batch; no reader is needed where no text has a scored token."""
     import torch
 
-    encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
-    with torch.inference_mode():
-        if model.is_encoder_decoder:
-            start = decoder_start_ids(model, encoder)
-            read = torch.tensor([[*start, *text.scored]], device=model.device)
-            output = model.model(input_ids=torch.tensor([text.shown], device=model.device), decoder_input_ids=read)
-            first = len(start)
-        else:
-            output = model.model(torch.tensor([[*text.shown, *text.scored]], device=model.device))
-            first = len(text.shown)
-        logits = output.logits[0, first - 1 : -1].double().cpu()
-    target = torch.tensor(text.scored, dtype=torch.long)[:, None]
-    log_p = logits.log_softmax(-1)
-    p = log_p.exp()
-    mean = (p * log_p).sum(-1)
-    deviation = (p * (log_p - mean[:, None]) ** 2).sum(-1).sqrt()
-    allowed = logits.index_fill(-1, torch.tensor(suppressed_ids(model)), float("-inf"))
-    decoding = [_truncated(allowed, scheme).gather(-1, target)[:, 0].numpy() for scheme in schemes]
-    return TokenStatistics(
-        log_p.gather(-1, target)[:, 0].numpy().astype(np.float32),
-        mean.numpy().astype(np.float32),
-        deviation.numpy().astype(np.float32),
-        (logits > logits.gather(-1, target)).sum(-1).numpy().astype(np.int32),
-        (allowed.argmax(-1) == target[:, 0]).numpy(),
-        np.array(decoding, dtype=np.float32).reshape(len(schemes), len(text.scored)),
-    )
-
-
-def _truncated(logits, scheme: Scheme):  # type: ignore[no-untyped-def]
-    scores = logits / scheme.temperature
-    if scheme.top_k:
-        scores = scores.masked_fill(
-            scores < scores.topk(min(scheme.top_k, scores.shape[-1])).values[:, -1:], float("-inf")
+    read = [text for text in texts if text.scored]
+    columns = empty_columns(sum(len(text.scored) for text in read), len(schemes), model.device)
+    if read and reader is not None:
+        targets = torch.tensor([token for text in read for token in text.scored], device=model.device)
+        shares = 1 == len({text.shown for text in read}) < len(read) and _is_prefix(read[0], model.is_encoder_decoder)
+        suppressed = suppressed_ids(model)
+        for places, logits in reader.read(read, shares=shares and reader.can_share):
+            fill(columns, places, logits, targets[places], suppressed=suppressed, schemes=schemes)
+    if bool(columns.log_probabilities.isnan().any()):
+        raise ModelError(
+            f"{model.source}: in {model.model.dtype} some probabilities are no numbers; use another --dtype"
         )
-    if scheme.top_p < 1:
-        ordered, _ = scores.sort(descending=True)
-        p = ordered.softmax(-1)
-        kept = p.cumsum(-1) - p < scheme.top_p
-        last = ordered.masked_fill(~kept, float("inf")).amin(-1, keepdim=True)
-        scores = scores.masked_fill(scores < last, float("-inf"))
-    return scores.log_softmax(-1)
+    arrays = [column.cpu().numpy() for column in columns]
+    ends = list(accumulate(len(text.scored) for text in texts))
+    return [
+        TokenStatistics(*(array[..., end - len(text.scored) : end] for array in arrays))
+        for text, end in zip(texts, ends, strict=True)
+    ]

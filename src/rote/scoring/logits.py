@@ -1,0 +1,226 @@
+"""The logits at the scored tokens of a batch of texts, a bounded number at a time.
+
+The transformer runs once over the batch, and its head over the scored places alone. A model that cannot be cut in two
+(`rote.scoring.heads`) is run along the texts in steps, through its own cache.
+"""
+
+import copy
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from rote.generation.tokens import decoder_start_ids, padded, token_encoder
+from rote.models import LoadedModel
+from rote.scoring.heads import find_head, is_same, states_before
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import DynamicCache
+
+    from rote.scoring.heads import Inputs
+
+LOGITS_AT_ONCE = 1 << 24
+"""Bound of places × vocabulary of the logits that are there at one time (64 MB in float32)."""
+TRIED_TOKENS = 12
+"""Length of the text that the parts of a model are tried on."""
+CACHE_ERRORS = (TypeError, ValueError, RuntimeError, NotImplementedError, AttributeError, IndexError)
+"""What models that keep another kind of cache raise when they are given a plain one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPass:
+    """One text to score: the token ids that are only shown, then those that are scored.
+
+    Causal models read `shown` and `scored` as one text; `shown` holds at least one token. Encoder-decoder models read
+    `shown` with the encoder, and the decoder starts as it does when it generates.
+    """
+
+    shown: tuple[int, ...]
+    scored: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.shown) + len(self.scored)
+
+
+class Piece(NamedTuple):
+    """Logits of some scored tokens ("row vocabulary"), and which: places among all scored tokens of the batch."""
+
+    places: "torch.Tensor"
+    logits: "torch.Tensor"
+
+
+class Reader:
+    """Runs one model over batches of texts, each of which shows and scores something.
+
+    Args:
+        model: the model.
+        sample: a text with a scored token; the model's parts are tried on its first tokens.
+    """
+
+    def __init__(self, model: LoadedModel, sample: TextPass) -> None:
+        import torch
+
+        self.model = model
+        parameters = inspect.signature(model.model.forward).parameters
+        self.takes_cache = "past_key_values" in parameters
+        self.options: Inputs = {"use_cache": False} if "use_cache" in parameters else {}
+        self.start: list[int] = []
+        if model.is_encoder_decoder:
+            self.start = decoder_start_ids(model, token_encoder(model.tokenizer, is_encoder_decoder=True))
+        count = min(TRIED_TOKENS, model.context_tokens // 2)
+        self.tried = TextPass(sample.shown[:count], (sample.scored * count)[:count])
+        self.prefix: tuple[tuple[int, ...], DynamicCache] | None = None
+        with torch.inference_mode():
+            self.head = find_head(model.model, self._inputs([self.tried]))
+
+    @cached_property
+    def can_share(self) -> bool:
+        """Whether texts with the same `shown` can be read through the model's cache; found out by trying."""
+        if self.head is None or not self.takes_cache or self.model.is_encoder_decoder:
+            return False
+        ids = (*self.tried.shown, *self.tried.scored)
+        text = TextPass(ids[: len(ids) // 2], ids[len(ids) // 2 :])
+        try:
+            whole, through = self._whole([text, text]), self._whole([text, text], shares=True)
+        except CACHE_ERRORS:
+            return False
+        return is_same(whole, through)
+
+    def read(self, texts: Sequence[TextPass], *, shares: bool = False) -> Iterator[Piece]:
+        """The logits at all scored tokens, which are counted from text to text; they may be overwritten.
+
+        Args:
+            texts: each with a scored token.
+            shares: all have the same `shown`, of two tokens at least; it is read once, the rest through the cache.
+        """
+        import torch
+
+        with torch.inference_mode():
+            if self.head is None:
+                yield from self._in_steps(texts)
+                return
+            states = states_before(self.head.module, self.model.model, self._inputs(texts, shares=shares))
+            assert states is not None
+            rows, places = self._places(texts, shares=shares)
+            wanted = states[rows, places]
+            del states
+            yield from self._pieces(wanted)
+
+    def _whole(self, texts: Sequence[TextPass], *, shares: bool = False) -> "torch.Tensor":
+        import torch
+
+        return torch.cat([piece.logits.clone() for piece in self.read(texts, shares=shares)])
+
+    def _pieces(self, states: "torch.Tensor") -> Iterator[Piece]:
+        """The head over all states, in pieces that use the same memory."""
+        import torch
+
+        assert self.head is not None
+        step = max(1, LOGITS_AT_ONCE // self.head.vocabulary)
+        buffer = states.new_empty((min(step, len(states)), self.head.vocabulary))
+        for at in range(0, len(states), step):
+            part = states[at : at + step]
+            yield Piece(torch.arange(at, at + len(part), device=part.device), self.head.logits(part, buffer))
+
+    def _in_steps(self, texts: Sequence[TextPass]) -> Iterator[Piece]:
+        """The whole model along the texts, as many tokens at a time as the bound allows; its cache carries the rest.
+
+        A model without such a cache reads one text after the other, each at once.
+        """
+        import torch
+
+        if not self.takes_cache and len(texts) > 1:
+            yield from self._one_by_one(texts)
+            return
+        prefix = "decoder_" if self.model.is_encoder_decoder else ""
+        inputs = self._inputs(texts)
+        tokens = cast("torch.Tensor", inputs.pop(f"{prefix}input_ids"))
+        mask = cast("torch.Tensor", inputs.pop(f"{prefix}attention_mask"))
+        rows, places = self._places(texts)
+        numbers = torch.full(tokens.shape, -1, device=tokens.device)
+        numbers[rows, places] = torch.arange(len(rows), device=tokens.device)
+        count, width = tokens.shape
+        network, cache = self.model.model, None
+        step = max(1, LOGITS_AT_ONCE // (count * network.config.get_text_config().vocab_size))
+        step = step if self.takes_cache else width
+        for at in range(0, width, step):
+            read: Inputs = {
+                f"{prefix}input_ids": tokens[:, at : at + step],
+                f"{prefix}attention_mask": mask[:, : at + step],
+            }
+            if step < width:
+                read |= {"past_key_values": cache, "use_cache": True}
+            output = network(**{**inputs, **read})
+            cache = output.past_key_values if step < width else None
+            found = numbers[:, at : at + step]
+            yield Piece(found[found >= 0], output.logits[found >= 0])
+
+    def _one_by_one(self, texts: Sequence[TextPass]) -> Iterator[Piece]:
+        done = 0
+        for text in texts:
+            for piece in self._in_steps([text]):
+                yield Piece(piece.places + done, piece.logits)
+            done += len(text.scored)
+
+    def _fed(self, texts: Sequence[TextPass], *, shares: bool) -> list[list[int]]:
+        """What the decoder reads of each text; nothing comes after the last scored token, so that one is not read."""
+        if self.model.is_encoder_decoder:
+            return [[*self.start, *text.scored[:-1]] for text in texts]
+        return [[*(text.shown[-1:] if shares else text.shown), *text.scored[:-1]] for text in texts]
+
+    def _places(self, texts: Sequence[TextPass], *, shares: bool = False) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Row and column, in what the decoder reads, of the token before each scored one."""
+        import torch
+
+        fed, scored = self._fed(texts, shares=shares), [len(text.scored) for text in texts]
+        rows = [row for row, count in enumerate(scored) for _ in range(count)]
+        places = [len(ids) - back for ids, count in zip(fed, scored, strict=True) for back in range(count, 0, -1)]
+        return torch.tensor(rows, device=self.model.device), torch.tensor(places, device=self.model.device)
+
+    def _inputs(self, texts: Sequence[TextPass], *, shares: bool = False) -> "Inputs":
+        """The batch as the model takes it, padded on the right, where no token sees the padding."""
+        import torch
+
+        fed = padded(self._fed(texts, shares=shares), self.model, left=False)
+        if shares:
+            prefix = texts[0].shown[:-1]
+            mask = torch.cat([fed.mask.new_ones((len(texts), len(prefix))), fed.mask], dim=1)
+            cache = self._read_prefix(prefix)
+            cache.batch_repeat_interleave(len(texts))
+            return {"input_ids": fed.ids, "attention_mask": mask, "past_key_values": cache, "use_cache": True}
+        if not self.model.is_encoder_decoder:
+            return {"input_ids": fed.ids, "attention_mask": fed.mask, **self.options}
+        return {
+            **self._encoded(texts),
+            "decoder_input_ids": fed.ids,
+            "decoder_attention_mask": fed.mask,
+            **self.options,
+        }
+
+    def _encoded(self, texts: Sequence[TextPass]) -> "Inputs":
+        """The encoder's output for each text; what several texts show is encoded once."""
+        import torch
+        from transformers.modeling_outputs import BaseModelOutput
+
+        places = {shown: place for place, shown in enumerate(dict.fromkeys(text.shown for text in texts))}
+        shown = padded(list(places), self.model, left=False)
+        encoded = self.model.model.get_encoder()(input_ids=shown.ids, attention_mask=shown.mask)
+        rows = torch.tensor([places[text.shown] for text in texts], device=self.model.device)
+        states = encoded.last_hidden_state[rows]
+        return {"encoder_outputs": BaseModelOutput(last_hidden_state=states), "attention_mask": shown.mask[rows]}
+
+    def _read_prefix(self, prefix: tuple[int, ...]) -> "DynamicCache":
+        """A cache in which the prefix has been read, at batch 1."""
+        import torch
+        from transformers import DynamicCache
+
+        if self.prefix is None or self.prefix[0] != prefix:
+            assert self.head is not None
+            cache = DynamicCache(config=self.model.model.config)
+            ids = torch.tensor([prefix], device=self.model.device)
+            inputs: Inputs = {"input_ids": ids, "past_key_values": cache, "use_cache": True}
+            states_before(self.head.module, self.model.model, inputs)
+            self.prefix = prefix, cache
+        return copy.deepcopy(self.prefix[1])

@@ -1,0 +1,231 @@
+"""From logits to the statistics of the tokens that came next: arithmetic only, on whichever device the logits lie.
+
+On a CPU each row of logits is sorted once: ranks, top-k and top-p are places in that order. On a GPU only its largest
+logits are, and a row is sorted only where a scheme keeps more of them.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rote.scoring.schemes import Scheme
+
+if TYPE_CHECKING:
+    import torch
+
+LOWEST = -1e15
+"""Stands for minus infinity, whose product with a probability of 0 would not be a number."""
+CPU_BLOCK, CUDA_BLOCK = 1 << 19, 1 << 24
+"""Logits that are looked at at once: on a CPU what a core's cache holds, on a GPU what keeps it busy."""
+LEAST_TAIL = 1024
+"""Largest logits of a row that are put in order on a GPU, at least."""
+
+
+class Columns(NamedTuple):
+    """The fields of `TokenStatistics` as tensors ("token"; the last one "scheme token")."""
+
+    log_probabilities: "torch.Tensor"
+    means: "torch.Tensor"
+    deviations: "torch.Tensor"
+    ranks: "torch.Tensor"
+    is_greedy: "torch.Tensor"
+    decoding_log_probabilities: "torch.Tensor"
+
+
+def empty_columns(tokens: int, schemes: int, device: "torch.device") -> Columns:
+    """Columns to be filled."""
+    import torch
+
+    floats = torch.empty((3, tokens), device=device)
+    return Columns(
+        floats[0],
+        floats[1],
+        floats[2],
+        torch.empty(tokens, dtype=torch.int32, device=device),
+        torch.empty(tokens, dtype=torch.bool, device=device),
+        torch.empty((schemes, tokens), device=device),
+    )
+
+
+def fill(
+    columns: Columns,
+    places: "torch.Tensor",
+    logits: "torch.Tensor",
+    targets: "torch.Tensor",
+    *,
+    suppressed: Sequence[int],
+    schemes: Sequence[Scheme],
+) -> None:
+    """Fills the columns' `places` from the logits, block by block; the logits are overwritten.
+
+    Args:
+        columns: of all tokens.
+        places: the tokens that these logits belong to ("row").
+        logits: any number format ("row vocabulary"); computed with in float32.
+        targets: the tokens that came next ("row").
+        suppressed: tokens that are never generated.
+        schemes: in the order of the rows of `decoding_log_probabilities`.
+    """
+    import torch
+
+    block = CPU_BLOCK * torch.get_num_threads() if logits.device.type == "cpu" else CUDA_BLOCK
+    step = max(1, block // logits.shape[-1])
+    for at in range(0, len(logits), step):
+        part = slice(at, at + step)
+        found = _statistics(logits[part].float(), targets[part], suppressed, schemes)
+        for column, values in zip(columns, found, strict=True):
+            column[..., places[part]] = values.to(column.dtype)
+
+
+def _statistics(
+    logits: "torch.Tensor", targets: "torch.Tensor", suppressed: Sequence[int], schemes: Sequence[Scheme]
+) -> Columns:
+    """The statistics of one block; `logits` (float32) is overwritten.
+
+    Tokens that may be generated and suppressed ones are looked at apart, and their sums put together: with the
+    largest logit of the former as the origin, neither can drown the other.
+    """
+    import torch
+
+    never = torch.tensor(suppressed, dtype=torch.long, device=logits.device)
+    may_come = ~torch.isin(targets, never)
+    chosen, apart = logits.gather(-1, targets[:, None]), logits[:, never]
+    logits.index_fill_(-1, never, LOWEST)
+    top = logits.max(-1, keepdim=True)
+    logits, tail = _ordered(logits, max(LEAST_TAIL, *(scheme.top_k for scheme in schemes)))
+    logits.sub_(top.values)
+    tail = tail if tail is logits else tail - top.values
+    if bool((tail[:, 0] < LOWEST).any()):  # some models' own logits are minus infinity
+        logits.clamp_(min=LOWEST)
+        tail.clamp_(min=LOWEST)
+    chosen, apart = chosen - top.values, (apart - top.values).clamp(min=LOWEST)
+    ranks = _above(logits, tail, chosen) + (apart > chosen).sum(-1)
+    mass = logits.exp()
+    total = mass.sum(-1, keepdim=True)
+    log_total = torch.logaddexp(total.log(), apart.logsumexp(-1, keepdim=True))
+    decoding = _decoding(logits, mass, tail, chosen, schemes).masked_fill(~may_come, float("-inf"))
+    share, share_apart = mass.div_(log_total.exp()), (apart - log_total).exp()
+    mean = (share * logits).sum(-1, keepdim=True) + (share_apart * apart).sum(-1, keepdim=True)
+    variance = (logits.sub_(mean).square_() * share).sum(-1) + ((apart - mean).square() * share_apart).sum(-1)
+    return Columns(
+        log_probabilities=(chosen - log_total)[:, 0],
+        means=(mean - log_total)[:, 0],
+        deviations=variance.sqrt(),
+        ranks=ranks,
+        is_greedy=may_come & (top.indices[:, 0] == targets),
+        decoding_log_probabilities=decoding,
+    )
+
+
+def _ordered(logits: "torch.Tensor", least: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """The logits in any order, and the largest ones of each row in ascending order: all (the same tensor), or `least`.
+
+    On a CPU everything is sorted: NumPy does it with vector instructions, twenty times as fast as torch. On a GPU
+    sorting would cost more than the model.
+    """
+    if logits.device.type == "cpu":
+        _sort(logits.numpy())
+        return logits, logits
+    if least < logits.shape[-1]:
+        return logits, logits.topk(least).values.flip(-1)
+    whole = logits.sort(-1).values
+    return whole, whole
+
+
+def _sort(rows: "NDArray[np.float32]") -> None:
+    """Sorts each row in place, on as many threads as torch uses."""
+    import torch
+
+    threads = torch.get_num_threads()
+    if threads == 1 or len(rows) == 1:
+        rows.sort(axis=-1)
+        return
+    list(_pool(threads).map(lambda part: part.sort(axis=-1), np.array_split(rows, threads)))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="rote-sort")
+
+
+def _above(logits: "torch.Tensor", tail: "torch.Tensor", chosen: "torch.Tensor") -> "torch.Tensor":
+    """Number of larger logits in each row."""
+    import torch
+
+    if tail is not logits:
+        return (logits > chosen).sum(-1)
+    return logits.shape[-1] - torch.searchsorted(logits, chosen, right=True)[:, 0]
+
+
+def _decoding(
+    logits: "torch.Tensor",
+    mass: "torch.Tensor",
+    tail: "torch.Tensor",
+    chosen: "torch.Tensor",
+    schemes: Sequence[Scheme],
+) -> "torch.Tensor":
+    """ln of the probability that each scheme draws the chosen token ("scheme row").
+
+    Args:
+        logits: less the largest one ("row vocabulary").
+        mass: their exponentials.
+        tail: the largest logits, ascending ("row tail").
+        chosen: the chosen token's logit, less the largest one ("row 1").
+        schemes: the schemes.
+    """
+    import torch
+
+    found = []
+    for scheme in schemes:
+        warmth = 1 / scheme.temperature
+        weights = mass if warmth == 1 else (logits * warmth).exp_()
+        least, kept, is_open = _kept(weights, tail, scheme)
+        if bool(is_open.any()):  # more is kept than the tail holds
+            rows = is_open[:, 0]
+            whole = logits[rows].sort(-1).values
+            least[rows], kept[rows], _ = _kept((whole * warmth).exp_(), whole, scheme)
+        value = chosen * warmth - kept.log()
+        found.append(value.masked_fill(chosen < least, float("-inf"))[:, 0])
+    return torch.stack(found)
+
+
+def _kept(
+    weights: "torch.Tensor", tail: "torch.Tensor", scheme: Scheme
+) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
+    """The smallest logit that a scheme keeps, the weight of all it keeps, whether it may keep more than the tail ("row 1").
+
+    Args:
+        weights: exponentials of all logits over the temperature ("row vocabulary").
+        tail: the largest logits, ascending ("row tail"); where it holds all, `weights` is in the same order.
+        scheme: top-k, then top-p on what is left.
+    """
+    import torch
+
+    size, is_whole = tail.shape[-1], tail.shape == weights.shape
+    first = torch.zeros((len(tail), 1), dtype=torch.long, device=tail.device)
+    total = weights.sum(-1, keepdim=True)
+    if not scheme.top_k and scheme.top_p == 1:
+        return tail[:, :1].clamp(max=LOWEST), total, torch.zeros_like(first, dtype=torch.bool)
+    part = weights if is_whole else (tail * (1 / scheme.temperature)).exp_()
+    if 0 < scheme.top_k < size:
+        first = torch.searchsorted(tail, tail[:, -scheme.top_k, None].contiguous())
+        total = _sum_from(part, first)
+    if scheme.top_p < 1:
+        below = part.cumsum(-1)
+        last = torch.searchsorted(below, below[:, -1:] - scheme.top_p * total, right=True).clamp(max=size - 1)
+        first = torch.maximum(first, torch.searchsorted(tail, tail.gather(-1, last)))
+        total = below[:, -1:] - below.gather(-1, (first - 1).clamp(min=0)).where(first > 0, 0)
+    return tail.gather(-1, first), total, (first == 0) & (not is_whole)
+
+
+def _sum_from(values: "torch.Tensor", first: "torch.Tensor") -> "torch.Tensor":
+    """Sum of each row from its place `first` on ("row 1")."""
+    import torch
+
+    low = int(first.min())
+    places = torch.arange(low, values.shape[-1], device=values.device)
+    return values[:, low:].where(places >= first, 0).sum(-1, keepdim=True)
