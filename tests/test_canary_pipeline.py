@@ -102,8 +102,17 @@ def test_nothing_is_made_again_and_a_change_makes_only_what_depends_on_it(
     audit(folder, audited)
 
 
-@pytest.mark.parametrizeXX
-def test_a_gate_on_exposure(folder: Path, audited: Path, gate: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("gate", "code"),
+    [
+        ("exposure=12", 0),
+        ("exposure=3", 3),
+        ("extrapolated_exposure=3", 4),
+        ("auc:secret_gain=0.6", 3),
+        ("tpr@0.01:secret_gain=0.5", 4),
+    ],
+)
+def test_a_gate_on_canaries(folder: Path, audited: Path, gate: str, code: int) -> None:
     """Nothing is extrapolated where all secrets are compared, nor 1 % told by few held-out ones: never a pass."""
     assert audit(folder, audited, "--fail-above", gate) == code
 
