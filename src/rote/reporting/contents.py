@@ -11,6 +11,7 @@ from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.canaries import CanarySection, canary_section
 from rote.reporting.cases import Case, worst_members
 from rote.reporting.names import HEADLINE, definition_of, title_of
+from rote.reporting.personal_data import personal_data_section
 from rote.reporting.populations import (
     AT_STRANGERS_METRICS,
     BASE,
@@ -22,7 +23,10 @@ from rote.reporting.populations import (
     estimate_of,
 )
 from rote.reporting.redaction import redacted
+from rote.reporting.sections import FigureSection
+from rote.reporting.similarity import similarity_section
 from rote.reporting.thresholds import Threshold, thresholds
+from rote.reporting.utility import utility_section
 from rote.reporting.verdict import caveats, verdict
 from rote.runs import CONFIG, DROPPED, PROMPTS, UNMEASURABLE, Run
 from rote.scoring import DetectorRow, detector_rows
@@ -76,6 +80,9 @@ class Report:
     """What they were planted in, in words; "" where none were."""
     canaries: CanarySection | None
     """None where none were planted."""
+    similarity: FigureSection | None
+    personal_data: FigureSection | None
+    utility: FigureSection | None
     data: tuple[str, ...]
     """What the figures are of, and what was left out, in sentences."""
     config: AuditConfig
@@ -116,6 +123,9 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
         detector=tuple(_detector(artifacts, config)),
         hosts=_hosts(artifacts),
         canaries=canary_section(run),
+        similarity=similarity_section(artifacts, config),
+        personal_data=personal_data_section(artifacts, config),
+        utility=utility_section(artifacts, config),
         data=tuple(_data(artifacts, run)),
         config=config,
         manifest=run.manifest(),

@@ -23,6 +23,7 @@ from rote.reporting.cases import Case, TrainingText, run_sentence
 from rote.reporting.contents import COLUMNS, Report, repetitions
 from rote.reporting.plots import Chart, Series, levels_chart, rows_chart
 from rote.reporting.populations import AT_STRANGERS, BASE, MEMBERS, NON_MEMBERS, estimate_of
+from rote.reporting.similarity import similarity_chart
 from rote.runs import write_atomically
 from rote.visible import visible
 
@@ -81,6 +82,7 @@ def write_page(report: Report, path: Path) -> None:
         "charts": charts(report),
         "canary_chart": exposure_chart(report.canaries) if report.canaries else None,
         "extrapolates": any(row.extrapolated for row in report.canaries.rows) if report.canaries else False,
+        "similarity_chart": similarity_chart(report.similarity) if report.similarity else None,
         "cases": [view_of(case) for case in report.cases],
         "open_cases": OPEN_CASES,
         "kind_names": (*KINDS, "nothing"),

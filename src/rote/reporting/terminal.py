@@ -21,6 +21,7 @@ from rote.reporting.names import is_yes_or_no, title_of
 from rote.reporting.page import match_title
 from rote.reporting.populations import AT_STRANGERS, BASE, SHUFFLED, TRUE_SUFFIX
 from rote.reporting.redaction import redacted
+from rote.reporting.sections import FigureSection
 from rote.runs import EXACT, REPORT_HTML, Run
 from rote.scoring import DetectorRow
 from rote.visible import visible
@@ -137,6 +138,9 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
         console.print(_worst_table(report.cases[:WORST_IDS]))
     if report.canaries:
         console.print(_canary_table(report.canaries))
+    for section in (report.similarity, report.personal_data, report.utility):
+        if section and any(row.in_brief for row in section.rows):
+            console.print(_section_table(section))
     if report.detector:
         console.print(_plain(detector_line(report.detector)))
     console.print(_plain(report.signature, "dim"))
@@ -169,6 +173,15 @@ def _strangers_table(rows: Sequence[StrangersRow]) -> "Table":
     table = open_table([AT_STRANGERS, "Tuned model", BASE.title])
     for row in rows:
         table.add_row(_plain(row.title), figure_text(figure(row.tuned)), figure_text(figure(row.base)))
+    return table
+
+
+def _section_table(section: FigureSection) -> "Table":
+    """The rows that matter most; of the columns the first four."""
+    table = open_table([section.title, *(column.replace(", ", ",\n") for column in section.columns[:4])])
+    for row in section.rows:
+        if row.in_brief:
+            table.add_row(_plain(row.title), *(figure_text(figure(item)) for item in row.estimates[:4]))
     return table
 
 

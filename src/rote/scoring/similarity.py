@@ -51,7 +51,7 @@ class LexicalEncoder:
         documents: the members' texts.
     """
 
-    name = "lexical (TF-IDF)"
+    name = "lexical: TF-IDF"
 
     def __init__(self, documents: Iterable[str]) -> None:
         frequencies: Counter[str] = Counter()

@@ -120,7 +120,8 @@ def utility_scores(
                 yield _score(generation.id, name, answer_of(generation.text, reference), reference)
 
 
-NO_ANSWER = "the prompts are beginnings of the text, so what follows is no answer (see generation.prompt)"
+NO_ANSWER = "prefix prompts ask for no answer"
+"""The reason where generation.prompt is "prefix": what follows is the text's own, and no answer."""
 
 
 def _score(subject: str, name: str, answer: str, reference: str) -> Score:
