@@ -48,7 +48,7 @@ class Command:
     summary: str
     description: str
     sections: tuple[str, ...]
-    takes: typing.Literal["run", "out", "runs", "demo", "theory"]
+    takes: typing.Literal["run", "out", "runs", "demo", "theory", "study"]
 
 
 ALL = ("model", "corpus", "generation", "retrieval", "alignment", "scoring", "reporting")
@@ -66,6 +66,7 @@ COMMANDS = (
     Command("show", "the results in the terminal", "Prints the verdict and the estimates of a run, or one record with its generation and training text side by side.", (), "runs"),
     Command("compare", "several runs beside each other", "Writes one HTML page that compares runs, and prints the table.", (), "runs"),
     Command("demo", "the embedded demonstration", "Fine-tunes the shipped base model on fictional clinic records three ways (full, LoRA, head-only), audits each, and compares them.", (), "demo"),
+    Command("study", "many audits that differ in named factors", "Reads a study (factors, their levels, the settings of all cells), trains each model once, audits every cell at equal epochs and, where the file asks for it, at matched validation loss, and writes study.html, table.parquet and table.csv. What is finished is not repeated; a cell that fails is told and the others finish.", (), "study"),
     Command("theory", "sparse coding, a synthetic demonstration", "Fits a linear learner to synthetic texts and shows that the more of its input a task needs, the more of it can be had back; checks the error against its closed form. No language model and no record stands behind these numbers.", (), "theory"),
 )  # fmt: skip
 
@@ -138,6 +139,10 @@ def _add_command(commands: "argparse._SubParsersAction[Parser]", command: Comman
         part.add_argument(
             "--out", type=Path, default=Path("comparison.html"), help="HTML page to write", metavar="FILE"
         )
+    elif command.name == "study":
+        part.add_argument("file", type=Path, help="TOML file of the study", metavar="FILE")
+        part.add_argument("--out", type=Path, help="folder (default: runs/NAME-OF-FILE)", metavar="DIR")
+        part.add_argument("--dry-run", action="store_true", help="print the plan: cells, trainings, time and disk")
     elif command.name == "theory":
         part.add_argument("--features", type=int, default=16, metavar="N", help="features of a text (default: 16)")
         part.add_argument(
@@ -233,6 +238,11 @@ def _run(options: argparse.Namespace) -> int:
             from rote.reporting.theory import demonstrate_in
 
             return demonstrate_in(options.out, features=options.features, decay=options.decay, seed=options.seed)
+        case "study":
+            from rote.study.command import study
+
+            out = options.out or Path("runs") / options.file.stem
+            return study(options.file, out, dry_run=options.dry_run, echo=_echo)
         case "show":
             from rote.reporting.terminal import show
 

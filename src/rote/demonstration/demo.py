@@ -13,6 +13,7 @@ from pathlib import Path
 from rote import demonstration
 from rote.commands import Commands, progress, worker_threads
 from rote.finetuning import Epoch, Training, read_training
+from rote.finetuning.matching import matched_epochs
 from rote.reporting.comparison import ComparisonGroup, ComparisonRun, write_comparison
 from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run
 
@@ -69,19 +70,6 @@ def run(out: Path, *, quick: bool, echo: Echo) -> int:
     )
     echo(f"report: {out / 'report.html'} ({time.monotonic() - started:.0f} s)")
     return 0
-
-
-def matched_epochs(trainings: Mapping[str, Training]) -> dict[str, Epoch]:
-    """For each strategy the pass whose validation loss is nearest to the least loss that *every* strategy reaches.
-
-    That target is the largest of the strategies' least validation losses; of equally near passes the first is taken.
-    """
-    losses = {
-        name: [(epoch.validation_loss, epoch) for epoch in training.epochs] for name, training in trainings.items()
-    }
-    known = {name: [(loss, epoch) for loss, epoch in found if loss is not None] for name, found in losses.items()}
-    target = max(min(loss for loss, _ in found) for found in known.values())
-    return {name: min(found, key=lambda item: abs(item[0] - target))[1] for name, found in known.items()}
 
 
 def _train(do: Commands, strategy: str, out: Path, limit: int) -> Training:

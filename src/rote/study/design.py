@@ -1,0 +1,180 @@
+"""What a study varies: factors with named levels, each level a few settings. Read from one strict TOML file.
+
+    title = "Full fine-tuning and LoRA"
+    match_over = ["strategy"]               # these levels are also compared at matched validation loss
+
+    [settings.model]                        # settings of every cell, by section
+    base = "shipped:decoder"
+
+    [settings.corpus]
+    members = "shipped:dialogue"
+    holdout = 0.5
+
+    [factors.strategy]                      # factor → level → what the level sets
+    full = { finetuning.strategy = "full" }
+    lora = { finetuning.strategy = "lora", finetuning.learning_rate = 3e-3 }
+
+    [[without]]                             # combinations that are left out
+    strategy = "lora"
+
+A cell is one level of each factor. `shipped:` names the models and records of the demonstration; other paths are
+relative to the file.
+"""
+
+import dataclasses
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import cast
+
+from rote import demonstration
+from rote.config import AuditConfig, config_from, did_you_mean
+from rote.errors import ConfigError
+
+SHIPPED = "shipped:"
+KEYS = ("title", "question", "note", "match_over", "settings", "factors", "without")
+PATHS = (("model", "base"), ("corpus", "members"), ("corpus", "nonmembers"))
+
+Settings = Mapping[str, Mapping[str, object]]
+"""Section → key → value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One combination of levels, and all its settings."""
+
+    levels: tuple[tuple[str, str], ...]
+    """Factor and level, in the order of the file."""
+    config: AuditConfig
+
+    @property
+    def name(self) -> str:
+        """The levels in one word; "only" where nothing is varied."""
+        return "-".join(level for _, level in self.levels) or "only"
+
+    def level(self, factor: str) -> str:
+        """The cell's level of a factor."""
+        return dict(self.levels)[factor]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study as its file describes it."""
+
+    title: str
+    question: str
+    note: str
+    factors: tuple[tuple[str, tuple[str, ...]], ...]
+    """Factor and its levels, in the order of the file."""
+    match_over: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+def read_study(path: Path) -> Study:
+    """The study of a TOML file.
+
+    Raises:
+        ConfigError: it cannot be read; or all that is wrong with it at once: unknown keys, settings and factors, wrong
+            values, a study without cells.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    problems = [f"unknown key {key}{did_you_mean(key, KEYS)}" for key in table if key not in KEYS]
+    factors = _factors(table.get("factors", {}), problems)
+    known = [name for name, _ in factors]
+    match_over = tuple(map(str, cast(list[object], table.get("match_over", []))))
+    problems += [
+        f"match_over: no factor {name!r}{did_you_mean(name, known)}" for name in match_over if name not in known
+    ]
+    without = _without(table.get("without", []), dict(factors), problems)
+    if problems:
+        raise ConfigError(f"{path}: " + "; ".join(problems))
+    cells = tuple(_cells(factors, without, table.get("settings", {}), path))
+    if not cells:
+        raise ConfigError(f"{path}: no cell is left: every combination of levels is named in [[without]]")
+    return Study(
+        title=str(table.get("title", path.stem)),
+        question=str(table.get("question", "")),
+        note=str(table.get("note", "")),
+        factors=tuple((name, tuple(levels)) for name, levels in factors),
+        match_over=match_over,
+        cells=cells,
+    )
+
+
+def _factors(table: object, problems: list[str]) -> list[tuple[str, dict[str, Settings]]]:
+    if not isinstance(table, Mapping):
+        problems.append(f"[factors] must be a section, found {table!r}")
+        return []
+    found = []
+    for name, levels in table.items():
+        if not isinstance(levels, Mapping) or not levels:
+            problems.append(f'[factors.{name}] must hold levels, e.g. full = {{ finetuning.strategy = "full" }}')
+        elif wrong := [level for level, value in levels.items() if not _is_settings(value)]:
+            problems.append(f"factors.{name}.{wrong[0]} must set section.key = value, found {levels[wrong[0]]!r}")
+        else:
+            found.append((name, dict(levels)))
+    return found
+
+
+def _is_settings(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(content, Mapping) for content in value.values())
+
+
+def _without(rows: object, factors: Mapping[str, Mapping[str, object]], problems: list[str]) -> list[dict[str, str]]:
+    found = []
+    for row in rows if isinstance(rows, list) else [rows]:
+        for factor, level in row.items() if isinstance(row, Mapping) else [(str(row), "")]:
+            if factor not in factors:
+                problems.append(f"[[without]]: no factor {factor!r}{did_you_mean(factor, factors)}")
+            elif level not in factors[factor]:
+                problems.append(
+                    f"[[without]]: {factor} has no level {level!r}{did_you_mean(str(level), factors[factor])}"
+                )
+        found.append(dict(row) if isinstance(row, Mapping) else {})
+    return found
+
+
+def _cells(
+    factors: Sequence[tuple[str, Mapping[str, Settings]]],
+    without: Sequence[Mapping[str, str]],
+    common: Settings,
+    path: Path,
+) -> Iterator[Cell]:
+    for levels in product(*(settings for _, settings in factors)):
+        chosen = {name: level for (name, _), level in zip(factors, levels, strict=True)}
+        if any(row.items() <= chosen.items() for row in without):
+            continue
+        merged: dict[str, dict[str, object]] = {}
+        for part in (common, *(settings[level] for (_, settings), level in zip(factors, levels, strict=True))):
+            for section, content in part.items():
+                merged.setdefault(section, {}).update(content)
+        where = f"{path}, cell {'-'.join(levels) or 'only'}"
+        yield Cell(tuple(chosen.items()), _with_paths(config_from(merged, where=where), path.parent))
+
+
+def _with_paths(config: AuditConfig, folder: Path) -> AuditConfig:
+    """The settings with shipped names and relative paths resolved; what is no path there (a hub id) stays."""
+    for section, key in PATHS:
+        part = getattr(config, section)
+        value = getattr(part, key)
+        if value.startswith(SHIPPED):
+            value = str(_shipped(value.removeprefix(SHIPPED), f"{section}.{key}"))
+        elif value and (folder / value).exists():
+            value = str((folder / value).resolve())
+        config = dataclasses.replace(config, **{section: dataclasses.replace(part, **{key: value})})
+    return config
+
+
+def _shipped(name: str, where: str) -> Path:
+    known = {"decoder": demonstration.DECODER, "encoder_decoder": demonstration.ENCODER_DECODER}
+    known |= {path.stem: path for path in sorted(demonstration.records("dialogue").parent.glob("*.jsonl"))}
+    if name not in known:
+        raise ConfigError(f"{where}: nothing is shipped under the name {name!r}{did_you_mean(name, known)}")
+    return known[name]
