@@ -161,7 +161,7 @@ def test_labels_and_answers() -> None:
 def test_prefix_prompts_ask_for_no_answer(task: Task) -> None:
     found = scores_of(task, records(["yes"]), ["yes"], by_prefix=True)
     assert [score.metric for score in found] == list(TASK_METRICS[task])
-    assert all(score.value is None and "beginnings of the text" in (score.reason or "") for score in found)
+    assert all(score.value is None and "prefix prompts" in (score.reason or "") for score in found)
 
 
 def test_controls_are_not_measured() -> None:
@@ -200,7 +200,7 @@ def test_perfect_answers_are_no_certainty_and_few_are_refused() -> None:
     assert few.reason == "only 3 independent records; at least 5 are needed"
     (none,) = bleu_estimates(generations, prompts, {e.id: e for e in examples}, by_prefix=True)
     assert (none.value, none.n, none.n_missing) == (None, 0, 8)
-    assert "beginnings of the text" in (none.reason or "")
+    assert "prefix prompts" in (none.reason or "")
 
 
 def test_the_jackknife_covers_the_truth() -> None:

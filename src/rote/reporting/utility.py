@@ -1,12 +1,13 @@
 """The section "Utility": what the models are good for, on records that they have not seen, beside the members."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rote.config import AuditConfig
 from rote.reporting.artifacts import Artifacts
 from rote.reporting.populations import Population
-from rote.reporting.sections import FigureSection, figure_row
+from rote.reporting.sections import FigureRow, FigureSection, figure_row
 from rote.scoring.generation_metrics import UTILITY
 from rote.scoring.utility import NO_ANSWER, TASK_METRICS, signatures
 
@@ -25,7 +26,7 @@ TASKS: "dict[Task, str]" = {"label": "labels", "answer": "short answers", "text"
 
 def utility_section(artifacts: Artifacts, config: AuditConfig) -> FigureSection | None:
     """The section; None where there is no figure of it."""
-    rows = [figure_row(name, artifacts.estimates, [(one, "all") for one in COLUMNS], in_brief=True) for name in METRICS]
+    rows = [figure_row(name, artifacts.estimates, [(one, "all") for one in COLUMNS]) for name in METRICS]
     measured = {name for name, row in zip(METRICS, rows, strict=True) if any(row.estimates)}
     if not measured:
         return None
@@ -34,9 +35,13 @@ def utility_section(artifacts: Artifacts, config: AuditConfig) -> FigureSection 
         lead="How well the models do what they were trained for: the figures that count are those of records that the model "
         "has not seen. Leakage that is bought with utility, or avoided by learning nothing, shows here.",
         columns=tuple(one.title for one in COLUMNS),
-        rows=tuple(row for name, row in zip(METRICS, rows, strict=True) if name in measured),
+        rows=tuple(replace(row, in_brief=_has_value(row)) for row in rows if any(row.estimates)),
         notes=tuple(_notes(artifacts, config, measured)),
     )
+
+
+def _has_value(row: FigureRow) -> bool:
+    return any(item is not None and item.value is not None for item in row.estimates)
 
 
 def _notes(artifacts: Artifacts, config: AuditConfig, measured: set[str]) -> Iterator[str]:

@@ -162,7 +162,11 @@ def bleu_estimates(
 
 def signatures(task: Task) -> tuple[str, ...]:
     """sacrebleu's settings in one line each, as far as the task uses them."""
-    return (f"BLEU {_bleu().get_signature()}", f"chrF {_chrf().get_signature()}") if task == "text" else ()
+    if task != "text":
+        return ()
+    for metric in (_bleu(), _chrf()):
+        metric.corpus_score(["a"], [["a"]])  # sacrebleu knows the number of references from the last texts it saw
+    return f"BLEU {_bleu().get_signature()}", f"chrF {_chrf().get_signature()}"
 
 
 def _bleu_estimate(
@@ -191,7 +195,7 @@ def _bleu_estimate(
 
 def _statistics(generated: str, reference: str) -> list[int]:
     """What BLEU sums over texts: matched n-grams, n-grams, words of the answer, words of the reference."""
-    score = _bleu().sentence_score(answer_of(generated, reference), [reference.strip()])
+    score = _bleu().corpus_score([answer_of(generated, reference)], [[reference.strip()]])
     return [*score.counts, *score.totals, score.sys_len, score.ref_len]
 
 
