@@ -21,10 +21,14 @@ from rote.reporting.populations import (
     BASE,
     MEMBERS,
     NON_MEMBERS,
+    Population,
     at_strangers,
     estimate_of,
 )
+from rote.reporting.sections import figure_row
 from rote.reporting.terminal import figure_text, open_console, open_table
+from rote.reporting.utility import COLUMNS as UTILITY_POPULATIONS
+from rote.reporting.utility import METRICS as UTILITY
 from rote.reporting.verdict import verdict
 from rote.runs import ESTIMATES, REPORT_HTML, Run
 from rote.visible import visible
@@ -34,6 +38,8 @@ REPEATED = ("extractable", "verbatim", "at_least_idea", "exact_memorization")
 _POPULATIONS = (MEMBERS, BASE, NON_MEMBERS)
 PRINTED = ("extractable", "verbatim", "exact_memorization", "loss")
 """Metrics whose tables are printed in the terminal; the page has all."""
+WRITTEN = ("similarity_own", "similar_own_80", "approximately_memorized", "pii_leaked", "pii_leak_rate")
+"""Metrics of what was written whose controls count all of a population, not matches of one origin."""
 _STYLES = (0, 2, 3, 4, 5, 6, 7, 1)
 """Chart styles of the runs, in order; the ninth run starts over."""
 
@@ -86,6 +92,8 @@ class GroupView:
     runs: tuple[RunView, ...]
     metrics: tuple[Matrix, ...]
     """One for each metric: members, base model, non-members, and training text at strangers' prompts, by run."""
+    utility: tuple[Matrix, ...]
+    """One for each metric of utility: non-members, and the base model's on the same, by run."""
     repeated: tuple[Matrix, ...]
     """One for each metric: runs by number of copies; empty where copies do not vary."""
 
@@ -163,7 +171,8 @@ def _view(group: ComparisonGroup, out: Path) -> GroupView:
             RunView(one.label, verdict(one.estimates, one.config), one.run.signature(), _link(one.run, out))
             for one in runs
         ),
-        metrics=tuple(_by_population(runs)),
+        metrics=(*_by_population(runs), *_written(runs)),
+        utility=tuple(_utility(runs)),
         repeated=tuple(_by_repetition(runs)),
     )
 
@@ -182,6 +191,30 @@ def _by_population(runs: Sequence[_Read]) -> Iterator[Matrix]:
         cells = [tuple(map(figure, found[name])) for name in rows]
         if rows:
             yield Matrix(title_of(metric), tuple(one.label for one in runs), tuple(rows), tuple(cells), None)
+
+
+def _written(runs: Sequence[_Read]) -> Iterator[Matrix]:
+    """What was written, of every population with all of its prompts."""
+    for metric in WRITTEN:
+        # of non-members this one is members' data: no control, but a leak
+        last = (NON_MEMBERS, AT_STRANGERS if metric == "pii_leaked" else NON_MEMBERS.title)
+        yield from _matrix(metric, [(MEMBERS, MEMBERS.title), (BASE, BASE.title), last], runs)
+
+
+def _utility(runs: Sequence[_Read]) -> Iterator[Matrix]:
+    columns = [(one, one.title) for one in UTILITY_POPULATIONS if one.split == "non-member"]
+    for metric in UTILITY:
+        yield from _matrix(metric, columns, runs)
+
+
+def _matrix(metric: str, columns: Sequence[tuple[Population, str]], runs: Sequence[_Read]) -> Iterator[Matrix]:
+    """The metric by population and run; nothing where no run has it."""
+    found = [figure_row(metric, run.estimates, [(one, "all") for one, _ in columns]).estimates for run in runs]
+    rows = [(name, row) for (_, name), row in zip(columns, zip(*found, strict=True), strict=True) if any(row)]
+    if rows:
+        cells = tuple(tuple(map(figure, row)) for _, row in rows)
+        names = tuple(name for name, _ in rows)
+        yield Matrix(title_of(metric), tuple(one.label for one in runs), names, cells, None)
 
 
 def _by_repetition(runs: Sequence[_Read]) -> Iterator[Matrix]:
