@@ -168,6 +168,34 @@ class VariantPass:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Recheck:
+    """A sample of one model's passes, scored again one by one in float32: the largest differences."""
+
+    model: str
+    dtype: str
+    """Number format of the passes."""
+    device: str
+    texts: int
+    tokens: int
+    log_probability: float
+    """Largest difference of a token's log-probability, in nats."""
+    mean: float
+    """Of the mean of the log-probabilities."""
+    deviation: float
+    """Of their standard deviation."""
+    decoding: float
+    """Of a log-probability under a decoding scheme, of tokens that both draw."""
+    loss: float
+    """Of the loss over all scored tokens of a text."""
+    other_choices: int
+    """Tokens that are the first choice in one and not in the other."""
+    other_ranks: int
+    """Tokens of another rank."""
+    other_draws: int
+    """Tokens that a scheme draws in one and not in the other."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Candidate:
     """One training text to align a generation with. `rank` counts from 1; the own record is always among them."""
 

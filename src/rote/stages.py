@@ -24,6 +24,7 @@ from rote.records import (
     Json,
     Match,
     Prompt,
+    Recheck,
     Reproduction,
     Score,
     Separation,
@@ -35,6 +36,7 @@ from rote.runs import Row, Run
 
 if TYPE_CHECKING:
     from rote.alignment import Aligner
+    from rote.models import LoadedModel
     from rote.scoring import Gate
 
 OK, BREACHED, NOT_MEASURED = 0, 3, 4
@@ -103,7 +105,8 @@ def generate(config: AuditConfig, run: Run) -> int:
     for name, (source, adapter) in models.items():
         _run_model(name, source, adapter, prompts, config=config, run=run)
     if "base" not in models:
-        run.discard(*(name.format(model="base") for name in (runs.GENERATIONS, runs.TOKEN_SCORES, runs.EXPOSURES)))
+        of_models = (runs.GENERATIONS, runs.TOKEN_SCORES, runs.RECHECKS, runs.EXPOSURES)
+        run.discard(*(name.format(model="base") for name in of_models))
     return OK
 
 
@@ -355,11 +358,54 @@ def _run_model(
     key["schemes"] = [scheme.label for scheme in schemes]
     forced.discard_unstored(run, passes, TokenScores, store)
     run.make(passes, whole(token_scores), settings=key, inputs=[runs.PROMPTS])
+    _recheck(name, (source, adapter), prompts, model, key=key, config=config, run=run)
     if name == "tuned":
         forced.make_variants(config, run, prompts, model, digest=digest)
     planted.expose(name, model, digest=digest, config=config, run=run)
     known = "model_hash" if name == "tuned" else f"{name}_model_hash"
     run.note(**{known: digest, f"{name}_model": adapter or source})
+
+
+def _recheck(
+    name: str,
+    files: tuple[str, str],
+    prompts: Sequence[Prompt],
+    model: "Callable[[], LoadedModel]",
+    *,
+    key: dict[str, Json],
+    config: AuditConfig,
+    run: Run,
+) -> None:
+    """A sample of one model's passes, scored again; a model that ran in half precision is loaded once more."""
+    from rote.models import load_model
+    from rote.scoring.rechecking import recheck
+    from rote.scoring.schemes import parse_schemes
+    from rote.scoring.store import store_of
+
+    artifact, passes = runs.RECHECKS.format(model=name), runs.TOKEN_SCORES.format(model=name)
+    if not config.scoring.rechecked:
+        run.discard(artifact)
+        return
+
+    def rechecks() -> Sequence[Recheck]:
+        in_float32 = dataclasses.replace(config.model, dtype="float32")
+        exact = model() if config.model == in_float32 else load_model(files[0], adapter=files[1], config=in_float32)
+        found = recheck(
+            run.read(passes, TokenScores),
+            {prompt.id: prompt for prompt in prompts},
+            exact,
+            store_of(run),
+            config=config.generation,
+            schemes=parse_schemes(config.scoring.schemes),
+            count=config.scoring.rechecked,
+            dtype=config.model.dtype,
+            name=name,
+        )
+        return [found]
+
+    run.make(
+        artifact, whole(rechecks), settings={**key, "texts": config.scoring.rechecked}, inputs=[runs.PROMPTS, passes]
+    )
 
 
 def _was_measured(estimates: Sequence[Estimate]) -> bool:

@@ -15,7 +15,7 @@ from rote.commands import Commands, progress, worker_threads
 from rote.finetuning import Epoch, Training, read_training
 from rote.finetuning.matching import matched_epochs
 from rote.reporting.comparison import ComparisonGroup, ComparisonRun, write_comparison
-from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run
+from rote.runs import GENERATIONS, RECHECKS, TOKEN_SCORES, TOKEN_STORE, Echo, Run
 
 STRATEGIES = ("full", "lora", "head")
 REPETITION = (1, 1, 1, 2, 2, 4, 8, 16)
@@ -99,13 +99,14 @@ def _audit(do: Commands, strategy: str, epoch: Epoch, out: Path, folder: Path) -
     model = trained / epoch.folder
     for other in (out / name for name in STRATEGIES):
         if other != folder and (other / "manifest.json").exists():
-            for name in (GENERATIONS.format(model="base"), TOKEN_SCORES.format(model="base")):
-                Run(folder).adopt(name, Run(other))
+            for name in (GENERATIONS, TOKEN_SCORES, RECHECKS):
+                Run(folder).adopt(name.format(model="base"), Run(other))
     do.rote(
         "audit",
         *("--adapter" if strategy == "lora" else "--model", model, "--base", demonstration.DECODER),
         *("--members", trained / "members.jsonl", "--nonmembers", trained / "nonmembers.jsonl"),
         *("--prefix-tokens", PREFIX_TOKENS, "--max-new-tokens", NEW_TOKENS, "--suffix-tokens", SUFFIX_TOKENS),
+        *("--store", out / TOKEN_STORE),
         *("--title", f"Demonstration: {strategy}, after epoch {epoch.number}", "--out", folder),
     )
     return Audited(strategy, folder, epoch)

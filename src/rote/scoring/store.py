@@ -82,7 +82,7 @@ class TokenStore:
         self._places: dict[str, tuple[Path, int]] = {}
         self._chunks: OrderedDict[Path, pa.Table] = OrderedDict()
         for path in sorted(folder.glob(f"*{ENDING}")):
-            self._enter(path, self._table(path))
+            self._enter(path, _read(path, columns=[0]))
 
     def __contains__(self, key: str) -> bool:
         return key in self._places
@@ -115,18 +115,24 @@ class TokenStore:
 
     def _table(self, path: Path) -> "pa.Table":
         """The chunk, from memory where it was read lately."""
-        import pyarrow as pa
-
         if path not in self._chunks:
-            try:
-                with pa.ipc.open_file(io.BytesIO(path.read_bytes())) as reader:
-                    self._chunks[path] = reader.read_all()
-            except (OSError, pa.ArrowException) as error:
-                raise StaleRunError(f"{path}: damaged ({error}); delete it and run `rote generate` again") from error
+            self._chunks[path] = _read(path)
         self._chunks.move_to_end(path)
         if len(self._chunks) > OPEN_CHUNKS:
             self._chunks.popitem(last=False)
         return self._chunks[path]
+
+
+def _read(path: Path, *, columns: list[int] | None = None) -> "pa.Table":
+    """Some columns of a chunk (all, without `columns`); only these are read from the disk."""
+    import pyarrow as pa
+
+    try:
+        options = pa.ipc.IpcReadOptions(included_fields=columns)
+        with pa.memory_map(str(path)) as file, pa.ipc.open_file(file, options=options) as reader:
+            return reader.read_all()
+    except (OSError, pa.ArrowException) as error:
+        raise StaleRunError(f"{path}: damaged ({error}); delete it and run `rote generate` again") from error
 
 
 def _to_table(found: Mapping[str, TokenStatistics]) -> "pa.Table":
