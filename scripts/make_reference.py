@@ -61,7 +61,8 @@ def _value(hint: object) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return ", ".join(f"`{choice}`" for choice in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
-        return f"list of {TYPES[typing.get_args(hint)[0]]}s"
+        inner = typing.get_args(hint)[0]
+        return f"list of {TYPES[inner]}s" if inner in TYPES else f"list of {_value(inner)}"
     return TYPES[typing.cast(type, hint)]
 
 
