@@ -260,7 +260,9 @@ def test_fine_tuning_plants_canaries_and_counts_them_apart(tmp_path: Path) -> No
     assert set(members) == set(MEMBERS[:4])
     assert len(members) == 8
     assert f"{len(canaries)} canaries: " in summary(canaries)
-    assert f"({'1, 2'} copies, {copies} rows in all)" in summary(canaries)
+    assert f"(1, 2 copies, {copies} rows in all)" in summary(canaries)
+    assert summary(canaries).endswith("held out; a rate at 1 % false positives needs 100 held out")
+    assert summary(draw_canaries(replace(CONFIG, canaries=250), with_prompts=False)).endswith("held out")
 
 
 def test_fine_tuning_refuses_canaries_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

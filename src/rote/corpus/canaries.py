@@ -18,6 +18,8 @@ from rote.records import Canary, Example, Json, content_id, from_row, to_row
 from rote.runs import encode
 
 NAME, SECRET = "{name}", "{secret}"
+CONTROLS = 100
+"""Held-out canaries that a false-positive rate of 1 % needs."""
 
 
 def canaries_of(config: CorpusConfig, members: Sequence[Example]) -> list[Canary]:
@@ -127,13 +129,14 @@ def read_canaries(path: Path) -> list[Canary]:
 
 
 def summary(canaries: Sequence[Canary]) -> str:
-    """One line on how many are planted, how often, and how many are held out."""
-    planted = [canary for canary in canaries if canary.planted]
-    copies = [canary.copies for canary in planted]
-    levels = ", ".join(map(str, sorted(set(copies)))) or "none"
+    """One line on how many are planted, how often, how many are held out, and what that is too few for."""
+    copies = [canary.copies for canary in canaries if canary.planted]
+    held_out = len(canaries) - len(copies)
+    levels = ", ".join(map(str, sorted(set(copies)))) or "no"
+    few = f"; a rate at 1 % false positives needs {CONTROLS} held out" if held_out < CONTROLS else ""
     return (
-        f"{len(canaries):,} canaries: {len(planted):,} planted ({levels} copies, {sum(copies):,} rows in all), "
-        f"{len(canaries) - len(planted):,} held out"
+        f"{len(canaries):,} canaries: {len(copies):,} planted ({levels} copies, {sum(copies):,} rows in all), "
+        f"{held_out:,} held out{few}"
     )
 
 
