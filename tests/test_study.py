@@ -258,3 +258,12 @@ def test_what_no_other_point_beats_is_on_the_frontier() -> None:
 
 def test_documented_examples() -> None:
     assert doctest.testmod(page).failed == 0
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent.parent / "studies").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_shipped_studies_can_be_planned(path: Path) -> None:
+    plan = plan_of(read_study(path))
+    assert plan.audits
+    assert all(Path(model.config.corpus.members).exists() for model in plan.models)
