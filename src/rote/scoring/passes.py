@@ -231,12 +231,11 @@ def _batch_statistics(
         targets = torch.tensor([token for text in read for token in text.scored], device=model.device)
         shares = 1 == len({text.shown for text in read}) < len(read) and _is_prefix(read[0], model.is_encoder_decoder)
         suppressed = suppressed_ids(model)
-        for places, logits in reader.read(read, shares=shares and reader.can_share):
-            fill(columns, places, logits, targets[places], suppressed=suppressed, schemes=schemes)
-    if bool(columns.log_probabilities.isnan().any()):
-        raise ModelError(
-            f"{model.source}: in {model.model.dtype} some probabilities are no numbers; use another --dtype"
-        )
+        try:
+            for places, logits in reader.read(read, shares=shares and reader.can_share):
+                fill(columns, places, logits, targets[places], suppressed=suppressed, schemes=schemes)
+        except FloatingPointError as error:
+            raise ModelError(f"{model.source}: in {model.model.dtype} it gives {error}; use another --dtype") from error
     arrays = [column.cpu().numpy() for column in columns]
     ends = list(accumulate(len(text.scored) for text in texts))
     return [

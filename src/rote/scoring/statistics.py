@@ -69,6 +69,9 @@ def fill(
         targets: the tokens that came next ("row").
         suppressed: tokens that are never generated.
         schemes: in the order of the rows of `decoding_log_probabilities`.
+
+    Raises:
+        FloatingPointError: a logit is no number, or infinite.
     """
     import torch
 
@@ -96,19 +99,19 @@ def _statistics(
     chosen, apart = logits.gather(-1, targets[:, None]), logits[:, never]
     logits.index_fill_(-1, never, LOWEST)
     top = logits.max(-1, keepdim=True)
+    if not bool(top.values.isfinite().all()):
+        raise FloatingPointError("logits that are no numbers, or infinite")
     logits, tail = _ordered(logits, max(LEAST_TAIL, *(scheme.top_k for scheme in schemes)))
-    logits.sub_(top.values)
-    tail = tail if tail is logits else tail - top.values
+    ranks = _above(logits, tail, chosen) + (apart > chosen).sum(-1)
     if bool((tail[:, 0] < LOWEST).any()):  # some models' own logits are minus infinity
         logits.clamp_(min=LOWEST)
         tail.clamp_(min=LOWEST)
+    mass = (logits - top.values).exp_()
+    decoding = _decoding(logits, mass, tail, top.values, chosen, schemes).masked_fill(~may_come, float("-inf"))
     chosen, apart = chosen - top.values, (apart - top.values).clamp(min=LOWEST)
-    ranks = _above(logits, tail, chosen) + (apart > chosen).sum(-1)
-    mass = logits.exp()
-    total = mass.sum(-1, keepdim=True)
-    log_total = torch.logaddexp(total.log(), apart.logsumexp(-1, keepdim=True))
-    decoding = _decoding(logits, mass, tail, chosen, schemes).masked_fill(~may_come, float("-inf"))
+    log_total = torch.logaddexp(mass.sum(-1, keepdim=True).log(), apart.logsumexp(-1, keepdim=True))
     share, share_apart = mass.div_(log_total.exp()), (apart - log_total).exp()
+    logits.sub_(top.values)
     mean = (share * logits).sum(-1, keepdim=True) + (share_apart * apart).sum(-1, keepdim=True)
     variance = (logits.sub_(mean).square_() * share).sum(-1) + ((apart - mean).square() * share_apart).sum(-1)
     return Columns(
@@ -165,42 +168,49 @@ def _decoding(
     logits: "torch.Tensor",
     mass: "torch.Tensor",
     tail: "torch.Tensor",
+    top: "torch.Tensor",
     chosen: "torch.Tensor",
     schemes: Sequence[Scheme],
 ) -> "torch.Tensor":
     """ln of the probability that each scheme draws the chosen token ("scheme row").
 
     Args:
-        logits: less the largest one ("row vocabulary").
-        mass: their exponentials.
+        logits: all of them ("row vocabulary").
+        mass: exponentials of the logits less the largest one.
         tail: the largest logits, ascending ("row tail").
-        chosen: the chosen token's logit, less the largest one ("row 1").
+        top: the largest logit ("row 1").
+        chosen: the chosen token's logit ("row 1").
         schemes: the schemes.
     """
     import torch
 
     found = []
     for scheme in schemes:
-        warmth = 1 / scheme.temperature
-        weights = mass if warmth == 1 else (logits * warmth).exp_()
-        least, kept, is_open = _kept(weights, tail, scheme)
+        weights = mass if scheme.temperature == 1 else _weights(logits, top, scheme)
+        least, kept, is_open = _kept(weights, tail, top, scheme)
         if bool(is_open.any()):  # more is kept than the tail holds
             rows = is_open[:, 0]
             whole = logits[rows].sort(-1).values
-            least[rows], kept[rows], _ = _kept((whole * warmth).exp_(), whole, scheme)
-        value = chosen * warmth - kept.log()
+            least[rows], kept[rows], _ = _kept(_weights(whole, top[rows], scheme), whole, top[rows], scheme)
+        value = (chosen - top) / scheme.temperature - kept.log()
         found.append(value.masked_fill(chosen < least, float("-inf"))[:, 0])
     return torch.stack(found)
 
 
+def _weights(logits: "torch.Tensor", top: "torch.Tensor", scheme: Scheme) -> "torch.Tensor":
+    """Exponentials of the logits, less the largest one, over the temperature."""
+    return logits.sub(top).mul_(1 / scheme.temperature).exp_()
+
+
 def _kept(
-    weights: "torch.Tensor", tail: "torch.Tensor", scheme: Scheme
+    weights: "torch.Tensor", tail: "torch.Tensor", top: "torch.Tensor", scheme: Scheme
 ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
     """The smallest logit that a scheme keeps, the weight of all it keeps, whether it may keep more than the tail ("row 1").
 
     Args:
-        weights: exponentials of all logits over the temperature ("row vocabulary").
+        weights: of all logits ("row vocabulary").
         tail: the largest logits, ascending ("row tail"); where it holds all, `weights` is in the same order.
+        top: the largest logit ("row 1").
         scheme: top-k, then top-p on what is left.
     """
     import torch
@@ -209,8 +219,8 @@ def _kept(
     first = torch.zeros((len(tail), 1), dtype=torch.long, device=tail.device)
     total = weights.sum(-1, keepdim=True)
     if not scheme.top_k and scheme.top_p == 1:
-        return tail[:, :1].clamp(max=LOWEST), total, torch.zeros_like(first, dtype=torch.bool)
-    part = weights if is_whole else (tail * (1 / scheme.temperature)).exp_()
+        return torch.full_like(total, float("-inf")), total, torch.zeros_like(first, dtype=torch.bool)
+    part = weights if is_whole else _weights(tail, top, scheme)
     if 0 < scheme.top_k < size:
         first = torch.searchsorted(tail, tail[:, -scheme.top_k, None].contiguous())
         total = _sum_from(part, first)
