@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from rote.kernels import kernel
 from rote.text import _MARKS, _UNSPACED
 
-LETTER, DIGIT, _UNSPACED_CHAR, MARK, ALPHANUMERIC = 1, 2, 4, 8, 16
+LETTER, DIGIT, UNSPACED, MARK, ALPHANUMERIC = 1, 2, 4, 8, 16
 _CODES = 0x110000
 _PATTERNS = {
     LETTER: rf"[^\W{_UNSPACED}]+",
     DIGIT: r"\d+",
-    _UNSPACED_CHAR: f"[{_UNSPACED}]+",
+    UNSPACED: f"[{_UNSPACED}]+",
     MARK: f"[{_MARKS}]+",
     ALPHANUMERIC: r"[^\W_]+",
 }
@@ -35,7 +35,7 @@ def character_classes() -> NDArray[np.uint8]:
 def word_end(codes: NDArray[np.uint32], at: int, classes: NDArray[np.uint8]) -> int:
     """Where the word that begins at that character ends; the character itself where none begins."""
     size = len(codes)
-    if classes[codes[at]] & _UNSPACED_CHAR:
+    if classes[codes[at]] & UNSPACED:
         return _span(codes, at + 1, classes, MARK)
     if classes[codes[at]] & DIGIT:
         digits = end = _span(codes, at, classes, DIGIT)

@@ -192,11 +192,24 @@ def terms(text: str, *, language: str, without_stop_words: bool = False) -> list
     >>> terms("The dog has eaten 120 apples.", language="en", without_stop_words=True)
     ['dog', 'eaten', '120', 'appl']
     """
-    dropped = stop_words(language) if without_stop_words else frozenset()
-    return list(_terms(text, language, dropped))
+    found = (term_of(form, language, without_stop_words=without_stop_words) for form in _forms(text))
+    return [term for term in found if term is not None]
 
 
-def _terms(text: str, language: str, dropped: frozenset[str]) -> Iterator[str]:
+def term_of(form: str, language: str, *, without_stop_words: bool = False) -> str | None:
+    """The term of a word as it stands in a text, or of two neighbouring characters of a script without spaces.
+
+    None for stop-words that are left out. The form has to be one that has a term otherwise (see `terms`).
+    """
+    if is_unspaced(form):
+        return form
+    if without_stop_words and form.lower().replace("’", "'") in stop_words(language):
+        return None
+    return stem(form, language)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """What `term_of` is asked for; `rote.forms` has the same as a kernel."""
     before, before_end = "", -1
     for match in _WORDS.finditer(text):
         word = match.group()
@@ -204,8 +217,8 @@ def _terms(text: str, language: str, dropped: frozenset[str]) -> Iterator[str]:
             if before_end == match.start():
                 yield before + word
             before, before_end = word, match.end()
-        elif len(word) > 2 and word[0].isalnum() and word.lower().replace("’", "'") not in dropped:
-            yield stem(word, language)
+        elif len(word) > 2 and word[0].isalnum():
+            yield word
 
 
 def sentences(text: str, *, language: str = "en") -> list[Span]:
