@@ -19,6 +19,7 @@ from rote.records import (
     Kind,
     Match,
     Prompt,
+    Recheck,
     Reproduction,
     Score,
     Source,
@@ -50,6 +51,7 @@ HOSTILE = (
     "\x1b[31mred\x1b[0m \x1b]8;;x\x07 \u202eright to left\u202c \u2066isolate\u2069 \x00 nul \ud800 lone \x9b1m \ufeff end. "
     "The rest of this record is plain text that only makes it long enough to hold a planted passage."
 )
+RECHECK = Recheck("tuned", "float32", "cpu", 8, 552, 4e-06, 5e-06, 2e-06, 6e-05, 3e-08, 0, 1, 0)
 VOID = {"meta", "path", "line", "input"}
 _TAG_NAMES = (
     "html head meta title style body header p span h1 h2 h3 h4 nav a main section div ul li table thead "
@@ -133,6 +135,7 @@ def make_run(
         runs.EXACT: [_reproduction(item, matches) for item in tuned],
         runs.TOKEN_SCORES.format(model="tuned"): [_tokens(p, i) for i, p in enumerate(prompts)],
         runs.DETECTOR: _trials(examples[: len(members)], tuned),
+        runs.RECHECKS.format(model="tuned"): [RECHECK],
         runs.SCORES: [score for i, item in enumerate(tuned) for score in _scores(item, i)],
         runs.ESTIMATES: estimates(
             len(members), len(nonmembers), base=base, strength=strength, copies=sorted({*copies})

@@ -17,6 +17,7 @@ from rote.records import (
     PersonalDatum,
     PersonalItem,
     Prompt,
+    Recheck,
     Reproduction,
     Score,
     Split,
@@ -49,6 +50,7 @@ class Artifacts:
     """By subject id: prompt id, "-", model."""
     store: TokenStore
     """Has the statistics of the token scores."""
+    rechecks: Sequence[Recheck]
     estimates: Sequence[Estimate]
     comparisons: Sequence[Comparison]
     trials: Sequence[Trial]
@@ -95,6 +97,7 @@ def read_artifacts(run: Run) -> Artifacts:
         scores=dict(scores),
         token_scores={f"{item.prompt_id}-{item.model}": item for item in token_scores},
         store=store_of(run),
+        rechecks=_all(run, runs.RECHECKS, Recheck),
         estimates=estimates,
         comparisons=_optional(run, runs.COMPARISONS, Comparison),
         trials=_optional(run, runs.DETECTOR, Trial),

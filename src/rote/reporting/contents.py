@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from rote.config import AuditConfig, PromptKind, load_config
-from rote.records import Comparison, Estimate, Json
+from rote.records import Comparison, Estimate, Json, Recheck
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.canaries import CanarySection, canary_section
 from rote.reporting.cases import Case, worst_members
@@ -91,6 +91,8 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+    rechecks: tuple[Recheck, ...]
+    """How far the numbers of the passes can be trusted, one for each model; empty where it was not looked at."""
 class _Defect:
     """The one field that this module reads of a defect."""
 
@@ -137,6 +139,7 @@ def settings_of_run(run: Run) -> AuditConfig:
     """The settings that a run was made with; the defaults where it keeps none."""
     saved = run.path(CONFIG)
     return _as_run(load_config(saved if saved.exists() else None), run)
+        rechecks=tuple(artifacts.rechecks),
 
 
 def repetitions(estimates: Sequence[Estimate]) -> list[int]:

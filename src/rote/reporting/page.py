@@ -21,6 +21,7 @@ from rote.reporting.artifacts import find
 from rote.reporting.canaries import detection_figure, epsilon_figure, exposure_chart
 from rote.reporting.cases import Case, TrainingText, run_sentence
 from rote.reporting.contents import COLUMNS, Report, repetitions
+from rote.reporting.numerics import recheck_sentence
 from rote.reporting.plots import Chart, Series, levels_chart, rows_chart
 from rote.reporting.populations import AT_STRANGERS, BASE, MEMBERS, NON_MEMBERS, estimate_of
 from rote.reporting.similarity import similarity_chart
@@ -209,6 +210,7 @@ def _environment() -> "Environment":
     return environment
 
 
+        "recheck_sentence": recheck_sentence,
 def _asset(name: str) -> str:
     return resources.files("rote.reporting").joinpath("templates", name).read_text(encoding="utf-8")
 

@@ -18,6 +18,7 @@ from rote.reporting.cases import Case, TrainingText, case_of, run_sentence
 from rote.reporting.contents import COLUMNS, Report, StrangersRow, report_of, settings_of_run
 from rote.reporting.figures import Figure, attributable, figure, number
 from rote.reporting.names import is_yes_or_no, title_of
+from rote.reporting.numerics import recheck_sentence
 from rote.reporting.page import match_title
 from rote.reporting.populations import AT_STRANGERS, BASE, SHUFFLED, TRUE_SUFFIX
 from rote.reporting.redaction import redacted
@@ -143,6 +144,8 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
             console.print(_section_table(section))
     if report.detector:
         console.print(_plain(detector_line(report.detector)))
+    for found in report.rechecks:
+        console.print(_plain(recheck_sentence(found), "dim"))
     console.print(_plain(report.signature, "dim"))
     page = f", the whole report: {run.path(REPORT_HTML)}" if run.path(REPORT_HTML).exists() else ""
     console.print(_plain(f"One record: rote show {run.folder} ID{page}", "dim"), soft_wrap=True)
