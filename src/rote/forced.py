@@ -17,7 +17,6 @@ from rote.stages import whole
 if TYPE_CHECKING:
     from rote.models import LoadedModel
 
-_OF_VARIANTS = ("membership", "recall_shots", "neighbour_model", "neighbours", "unrelated_prefixes", "suffix_tokens")
 _OF_SCORES = ("suffix_tokens", "window_tokens", "window_chance", "membership", "membership_scope", "min_k_share")
 
 
@@ -25,16 +24,15 @@ def make_variants(
     config: AuditConfig, run: Run, prompts: Sequence[Prompt], model: "Callable[[], LoadedModel]", *, digest: str
 ) -> None:
     """The tuned model's passes over other forms of the texts, as far as the settings ask for any."""
-    from rote.scoring.variants import needs_variants, score_variants
+    from rote.scoring.variants import score_variants, variant_settings
 
     artifact = runs.VARIANTS.format(model="tuned")
-    if not needs_variants(config.scoring):
+    if not variant_settings(config.scoring):
         run.discard(artifact)
         return
     store = store_of(run)
-    key: dict[str, Json] = {name: settings_of(config.scoring)[name] for name in _OF_VARIANTS}
-    key |= {"model": digest, "dtype": config.model.dtype, "max_new_tokens": config.generation.max_new_tokens}
-    key["seed"] = config.generation.seed
+    key: dict[str, Json] = {"model": digest, "dtype": config.model.dtype, "seed": config.generation.seed}
+    key |= {"max_new_tokens": config.generation.max_new_tokens, **variant_settings(config.scoring)}
 
     def variants() -> Sequence[VariantPass]:
         examples = {example.id: example for example in run.read(runs.EXAMPLES, Example)}

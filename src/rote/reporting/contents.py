@@ -10,6 +10,8 @@ from rote.records import Comparison, Estimate, Json, Recheck
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.canaries import CanarySection, canary_section
 from rote.reporting.cases import Case, worst_members
+from rote.reporting.extraction import ExtractionSection, extraction_section
+from rote.reporting.membership import MembershipSection, membership_section, unfair_split
 from rote.reporting.names import HEADLINE, definition_of, title_of
 from rote.reporting.personal_data import personal_data_section
 from rote.reporting.populations import (
@@ -78,6 +80,10 @@ class Report:
     """What was found of passages that were planted; empty where none were."""
     hosts: str
     """What they were planted in, in words; "" where none were."""
+    extraction: ExtractionSection | None
+    """None where no pass was scored."""
+    membership: MembershipSection | None
+    """None without members or without non-members."""
     canaries: CanarySection | None
     """None where none were planted."""
     similarity: FigureSection | None
@@ -85,14 +91,14 @@ class Report:
     utility: FigureSection | None
     data: tuple[str, ...]
     """What the figures are of, and what was left out, in sentences."""
+    rechecks: tuple[Recheck, ...]
+    """How far the numbers of the passes can be trusted, one for each model; empty where it was not looked at."""
     config: AuditConfig
     manifest: dict[str, Json]
     signature: str
 
 
 @dataclass(frozen=True, slots=True)
-    rechecks: tuple[Recheck, ...]
-    """How far the numbers of the passes can be trusted, one for each model; empty where it was not looked at."""
 class _Defect:
     """The one field that this module reads of a defect."""
 
@@ -112,10 +118,12 @@ def report(run: Run, config: AuditConfig) -> Report:
 def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
     """The same from artifacts that were read already."""
     config = _as_run(config, run)
+    membership = membership_section(run, config)
+    unfair = unfair_split(membership.separations) if membership else ""
     return Report(
         title=config.reporting.title or run.folder.resolve().name,
         verdict=verdict(artifacts.estimates, config),
-        caveats=tuple(caveats(artifacts.estimates)),
+        caveats=tuple(filter(None, [*caveats(artifacts.estimates), unfair])),
         headline=tuple(_headline(artifacts.estimates, artifacts.comparisons)),
         strangers=tuple(_strangers(artifacts.estimates)),
         estimates=tuple(artifacts.estimates),
@@ -124,11 +132,14 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
         thresholds=tuple(thresholds(artifacts, config)),
         detector=tuple(_detector(artifacts, config)),
         hosts=_hosts(artifacts),
+        extraction=extraction_section(artifacts.estimates, config),
+        membership=membership,
         canaries=canary_section(run),
         similarity=similarity_section(artifacts, config),
         personal_data=personal_data_section(artifacts, config),
         utility=utility_section(artifacts, config),
         data=tuple(_data(artifacts, run)),
+        rechecks=tuple(artifacts.rechecks),
         config=config,
         manifest=run.manifest(),
         signature=run.signature(),
@@ -139,7 +150,6 @@ def settings_of_run(run: Run) -> AuditConfig:
     """The settings that a run was made with; the defaults where it keeps none."""
     saved = run.path(CONFIG)
     return _as_run(load_config(saved if saved.exists() else None), run)
-        rechecks=tuple(artifacts.rechecks),
 
 
 def repetitions(estimates: Sequence[Estimate]) -> list[int]:

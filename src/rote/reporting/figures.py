@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rote.records import Comparison, Estimate
+from rote.records import Comparison, Estimate, Separation
 from rote.reporting.names import is_share
 
 State = Literal["measured", "not measurable", "absent"]
@@ -42,12 +42,33 @@ def amount(estimate: Estimate) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """The interval, `15.0–27.8 %` or `2.10–2.52`; "" where there is none."""
-    if estimate.low is None or estimate.high is None:
+    """The interval, `15.0–27.8 %` or `2.10–2.52`, `2.10–∞` where it has no upper end; "" where there is none."""
+    if estimate.low is None:
         return ""
+    if estimate.high is None:
+        return f"{number(estimate.low)}–∞"
     if is_share(estimate.metric):
         return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f} %"
     return f"{number(estimate.low)}–{number(estimate.high)}"
+
+
+def separation_figure(item: Separation | None) -> Figure:
+    """The cell for a separation: an area as `0.912` over its interval, a rate in percent, a p-value as such."""
+    if item is None:
+        return Figure("–", "", "absent")
+    if item.value is None:
+        return Figure("not measurable", item.reason or "", "not measurable")
+    name = item.statistic.partition("@")[0]
+    if name.startswith("p_value"):
+        return Figure(chance(item.value), "", "measured")
+    write = percent if name in ("tpr", "fpr", "identified") else area
+    ends = "" if item.low is None or item.high is None else f"{write(item.low)}–{write(item.high)}"
+    return Figure(write(item.value), ends.replace(" %–", "–"), "measured")
+
+
+def area(value: float) -> str:
+    """`0.912`, or `−0.04` of a difference."""
+    return f"{value:.3f}".replace("-", "−")
 
 
 def percent(share: float) -> str:
@@ -56,8 +77,8 @@ def percent(share: float) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits or, from 100 on, a whole number with thousands separated; `0` for 0."""
-    return f"{value:,.0f}" if abs(value) >= 100 or value == 0 else f"{value:#.3g}"
+    """Three significant digits or, from 100 on, a whole number with thousands separated (to 10⁹); `0` for 0."""
+    return f"{value:,.0f}" if 100 <= abs(value) < 1e9 or value == 0 else f"{value:#.3g}"
 
 
 def chance(p_value: float) -> str:

@@ -11,11 +11,16 @@ RATES = tuple(name for name in HEADLINE if METRICS[name].estimator == "rate")
 
 
 def title_of(metric: str) -> str:
-    """The title of a metric; "verbatim@8" is "… (any of 8 samples)". A name that is not defined stands for itself."""
-    name, at, samples = metric.partition("@")
+    """The title of a metric; "verbatim@8" is "… (any of 8 samples)", other settings stand as they are.
+
+    A name that is not defined stands for itself.
+    """
+    name, at, setting = metric.partition("@")
     defined = METRICS.get(name)
     title = defined.title if defined else name
-    return f"{title} (any of {samples} samples)" if at else title
+    if not at:
+        return title
+    return f"{title} (any of {setting} samples)" if setting.isdecimal() else f"{title} ({setting})"
 
 
 def definition_of(metric: str) -> str:

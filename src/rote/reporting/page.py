@@ -21,6 +21,8 @@ from rote.reporting.artifacts import find
 from rote.reporting.canaries import detection_figure, epsilon_figure, exposure_chart
 from rote.reporting.cases import Case, TrainingText, run_sentence
 from rote.reporting.contents import COLUMNS, Report, repetitions
+from rote.reporting.extraction import POPULATIONS, draws_chart
+from rote.reporting.membership import roc_chart
 from rote.reporting.numerics import recheck_sentence
 from rote.reporting.plots import Chart, Series, levels_chart, rows_chart
 from rote.reporting.populations import AT_STRANGERS, BASE, MEMBERS, NON_MEMBERS, estimate_of
@@ -81,6 +83,9 @@ def write_page(report: Report, path: Path) -> None:
         "columns": COLUMNS,
         "at_strangers": AT_STRANGERS,
         "charts": charts(report),
+        "draws_charts": [draws_chart(table) for table in report.extraction.schemes] if report.extraction else [],
+        "roc": roc_chart(report.membership) if report.membership else None,
+        "populations": POPULATIONS,
         "canary_chart": exposure_chart(report.canaries) if report.canaries else None,
         "extrapolates": any(row.extrapolated for row in report.canaries.rows) if report.canaries else False,
         "similarity_chart": similarity_chart(report.similarity) if report.similarity else None,
@@ -200,17 +205,18 @@ def _environment() -> "Environment":
         "percent": figures.percent,
         "number": figures.number,
         "chance": figures.chance,
+        "separation": figures.separation_figure,
         "detection": detection_figure,
         "epsilon": epsilon_figure,
         "attributable": figures.attributable,
         "title_of": names.title_of,
         "one_line": marks.one_line,
         "run_sentence": run_sentence,
+        "recheck_sentence": recheck_sentence,
     }
     return environment
 
 
-        "recheck_sentence": recheck_sentence,
 def _asset(name: str) -> str:
     return resources.files("rote.reporting").joinpath("templates", name).read_text(encoding="utf-8")
 

@@ -16,7 +16,8 @@ from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.canaries import CanarySection, detection_figure, epsilon_figure
 from rote.reporting.cases import Case, TrainingText, case_of, run_sentence
 from rote.reporting.contents import COLUMNS, Report, StrangersRow, report_of, settings_of_run
-from rote.reporting.figures import Figure, attributable, figure, number
+from rote.reporting.figures import Figure, attributable, figure, number, separation_figure
+from rote.reporting.membership import MembershipSection
 from rote.reporting.names import is_yes_or_no, title_of
 from rote.reporting.numerics import recheck_sentence
 from rote.reporting.page import match_title
@@ -137,6 +138,11 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
         console.print(_strangers_table(report.strangers))
     if report.cases:
         console.print(_worst_table(report.cases[:WORST_IDS]))
+    if report.membership:
+        console.print(_attack_table(report.membership))
+    sections = [section for section in (report.extraction, report.membership) if section]
+    for note in [note for section in sections for note in section.notes]:
+        console.print(_plain(note))
     if report.canaries:
         console.print(_canary_table(report.canaries))
     for section in (report.similarity, report.personal_data, report.utility):
@@ -185,6 +191,15 @@ def _section_table(section: FigureSection) -> "Table":
     for row in section.rows:
         if row.in_brief:
             table.add_row(_plain(row.title), *(figure_text(figure(item)) for item in row.estimates[:4]))
+    return table
+
+
+def _attack_table(section: MembershipSection) -> "Table":
+    rates = [f"TPR at\n{100 * fpr:g} % FPR" for fpr in section.false_positive_rates]
+    table = open_table(["Membership", *rates, "AUC", "p,\ncorrected", "AUC,\nbase model"])
+    for row in section.rows:
+        shown = map(separation_figure, (*row.rates, row.auc, row.p_value, row.base))
+        table.add_row(_plain(row.title), *map(figure_text, shown))
     return table
 
 

@@ -43,7 +43,7 @@ EXTRACTION = (
         title="Chance that one draw gives the suffix",
         definition="Mean over records of p_z, the probability that one sample under the decoding scheme gives exactly the "
         "next scoring.suffix_tokens tokens.",
-        unit="share of draws",
+        unit="probability",
         direction=MORE,
         estimator="mean",
         source=_HAYES,

@@ -20,6 +20,8 @@ from rote.scoring.store import TokenStatistics, TokenStore
 
 UNRELATED = "unrelated"
 """Variants of that name (then "-" and a number) are the suffix after another record's prefix."""
+MOST_CUT_BYTES = 3
+"""Bytes of a character of UTF-8 that may be missing; each is decoded as one replacement character at most."""
 _LARGEST_LOSS = 700.0
 """exp of more is no float."""
 
@@ -123,11 +125,18 @@ def score_agreement(
         if text is not None:
             greedy = store.read(item.key).part(item.prompt_tokens).is_greedy
             reference = references[item.prompt_id]
-            # The last character of a generation may be cut: its bytes stand in several tokens.
-            fits = reference.startswith(text.rstrip("\ufffd")) if len(greedy) >= max_new_tokens else False
+            fits = len(greedy) >= max_new_tokens and _begins(reference, text)
             same = fits or text.startswith(reference)
             agree = bool(greedy[:max_new_tokens].all()) == same
             yield Score(f"{item.prompt_id}-{item.model}", "greedy_agreement", float(agree))
+
+
+def _begins(reference: str, text: str) -> bool:
+    """Whether the reference begins like the text, whose last character may be cut: its bytes stand in several tokens."""
+    end = len(text)
+    while text[:end].endswith("\ufffd") and len(text) - end < MOST_CUT_BYTES:
+        end -= 1
+    return reference.startswith(text) or (end > 0 and reference.startswith(text[:end]))
 
 
 def other_tokens(one: TokenScores, other: TokenScores) -> str | None:

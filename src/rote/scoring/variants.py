@@ -9,7 +9,7 @@ from rote.config import GenerationConfig, ScoringConfig
 from rote.generation.tokens import TokenEncoder, token_encoder
 from rote.models import LoadedModel
 from rote.progress import track
-from rote.records import Example, Prompt, VariantPass, content_id
+from rote.records import Example, Json, Prompt, VariantPass, content_id
 from rote.scoring.likelihood_scores import UNRELATED
 from rote.scoring.membership_scores import LOWERCASE, NEIGHBOUR, RECALL
 from rote.scoring.neighbours import Neighbours
@@ -75,11 +75,18 @@ def score_variants(
     ]
 
 
-def needs_variants(scoring: ScoringConfig) -> bool:
-    """Whether the settings ask for any other form."""
-    return bool(scoring.unrelated_prefixes) or not {"lowercase", "recall_ratio", "neighbourhood"}.isdisjoint(
-        scoring.membership
-    )
+def variant_settings(scoring: ScoringConfig) -> dict[str, Json]:
+    """The settings that the forms depend on: those of the forms that are asked for. Empty where none is."""
+    found: dict[str, Json] = {}
+    if "lowercase" in scoring.membership:
+        found["lowercase"] = True
+    if "recall_ratio" in scoring.membership:
+        found["recall_shots"] = scoring.recall_shots
+    if "neighbourhood" in scoring.membership:
+        found |= {"neighbour_model": scoring.neighbour_model, "neighbours": scoring.neighbours}
+    if scoring.unrelated_prefixes:
+        found |= {"unrelated_prefixes": scoring.unrelated_prefixes, "suffix_tokens": scoring.suffix_tokens}
+    return found
 
 
 def _variants(
