@@ -13,6 +13,7 @@ import argparse
 import os
 import random
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -27,7 +28,7 @@ except ImportError:
 if atheris is None:
     import hostile
 else:
-    with atheris.instrument_imports(include=["rote.alignment", "rote.text", "rote.characters", "rote.ingestion"]):
+    with atheris.instrument_imports(include=["rote.alignment", "rote.text", "rote.characters"]):
         import hostile
 
 from rote.alignment.matching import make_aligner
@@ -71,7 +72,15 @@ def main() -> int:
         attempt(lambda most: provider.ConsumeIntInRange(0, most - 1))
 
     atheris.Setup(
-        [sys.argv[0], f"-seed={arguments.seed + 1}", "-max_len=400", "-len_control=0", "-timeout=300"], attempt_bytes
+        [
+            sys.argv[0],
+            f"-seed={arguments.seed + 1}",
+            "-max_len=400",
+            "-len_control=0",
+            "-timeout=300",
+            f"-artifact_prefix={tempfile.gettempdir()}/",
+        ],
+        attempt_bytes,
     )
     atheris.Fuzz()
     return 0
