@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 from rote.config import AuditConfig, settings_of
 from rote.errors import StaleRunError
-from rote.records import Estimate, Json
+from rote.records import Estimate, Json, Separation
 from rote.reporting.artifacts import find
 from rote.reporting.contents import repetitions, settings_of_run
-from rote.reporting.figures import Figure, figure
+from rote.reporting.figures import Figure, figure, separation_figure
+from rote.reporting.membership import separation_of
 from rote.reporting.names import HEADLINE, title_of
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart, Series, levels_chart
@@ -30,7 +31,7 @@ from rote.reporting.terminal import figure_text, open_console, open_table
 from rote.reporting.utility import COLUMNS as UTILITY_POPULATIONS
 from rote.reporting.utility import METRICS as UTILITY
 from rote.reporting.verdict import verdict
-from rote.runs import ESTIMATES, REPORT_HTML, Run
+from rote.runs import ESTIMATES, REPORT_HTML, SEPARATIONS, Run
 from rote.visible import visible
 
 REPEATED = ("extractable", "verbatim", "at_least_idea", "exact_memorization")
@@ -40,6 +41,8 @@ PRINTED = ("extractable", "verbatim", "exact_memorization", "loss")
 """Metrics whose tables are printed in the terminal; the page has all."""
 WRITTEN = ("similarity_own", "similar_own_80", "approximately_memorized", "pii_leaked", "pii_leak_rate")
 """Metrics of what was written whose controls count all of a population, not matches of one origin."""
+SEPARATED = {"auc": "AUC", "tpr@0.1": "TPR at 10 % FPR", "tpr@0.01": "TPR at 1 % FPR"}
+"""Statistics of membership scores that are compared, with their titles."""
 _STYLES = (0, 2, 3, 4, 5, 6, 7, 1)
 """Chart styles of the runs, in order; the ninth run starts over."""
 
@@ -92,6 +95,8 @@ class GroupView:
     runs: tuple[RunView, ...]
     metrics: tuple[Matrix, ...]
     """One for each metric: members, base model, non-members, and training text at strangers' prompts, by run."""
+    membership: tuple[Matrix, ...]
+    """One for each statistic of separation: membership scores by run; empty where no run has any."""
     utility: tuple[Matrix, ...]
     """One for each metric of utility: non-members, and the base model's on the same, by run."""
     repeated: tuple[Matrix, ...]
@@ -104,6 +109,7 @@ class _Read:
     run: Run
     config: AuditConfig
     estimates: list[Estimate]
+    separations: list[Separation]
 
 
 def compare(runs: Sequence[Path], out: Path) -> int:
@@ -171,7 +177,8 @@ def _view(group: ComparisonGroup, out: Path) -> GroupView:
             RunView(one.label, verdict(one.estimates, one.config), one.run.signature(), _link(one.run, out))
             for one in runs
         ),
-        metrics=(*_by_population(runs), *_written(runs)),
+        metrics=(*_by_population(runs), *_drawn(runs), *_written(runs)),
+        membership=tuple(_by_score(runs)),
         utility=tuple(_utility(runs)),
         repeated=tuple(_by_repetition(runs)),
     )
@@ -179,7 +186,8 @@ def _view(group: ComparisonGroup, out: Path) -> GroupView:
 
 def _read(one: ComparisonRun) -> _Read:
     run = Run(one.folder, must_exist=True)
-    return _Read(one.label, run, settings_of_run(run), run.read(ESTIMATES, Estimate))
+    separations = run.read(SEPARATIONS, Separation) if run.has(SEPARATIONS) else []
+    return _Read(one.label, run, settings_of_run(run), run.read(ESTIMATES, Estimate), separations)
 
 
 def _by_population(runs: Sequence[_Read]) -> Iterator[Matrix]:
@@ -191,6 +199,32 @@ def _by_population(runs: Sequence[_Read]) -> Iterator[Matrix]:
         cells = [tuple(map(figure, found[name])) for name in rows]
         if rows:
             yield Matrix(title_of(metric), tuple(one.label for one in runs), tuple(rows), tuple(cells), None)
+
+
+def _drawn(runs: Sequence[_Read]) -> Iterator[Matrix]:
+    """Extraction strength, and what comes out in most draws with the middle probability, under each decoding scheme."""
+    scoring = runs[0].config.scoring
+    metrics = ["extraction_strength"]
+    if scoring.draws and scoring.chances:
+        setting = f"n={max(scoring.draws)},p={sorted(scoring.chances)[len(scoring.chances) // 2]:g}"
+        made = dict.fromkeys(item.metric for run in runs for item in run.estimates)
+        metrics += [name for name in made if name.startswith("discoverable@") and name.endswith(f",{setting}")]
+    for metric in metrics:
+        yield from _matrix(metric, [(one, one.title) for one in _POPULATIONS], runs)
+
+
+def _by_score(runs: Sequence[_Read]) -> Iterator[Matrix]:
+    """How well each membership score tells members from non-members, the blind baseline last."""
+    metrics = list(dict.fromkeys(item.metric for run in runs for item in run.separations))
+    for statistic, title in SEPARATED.items():
+        found = {name: [separation_of(run.separations, name, statistic) for run in runs] for name in metrics}
+        made = {title_of(name): row for name, row in found.items() if any(row)}
+        # Where no score could be measured in any run, the reason is told once.
+        rows = {n: row for n, row in made.items() if any(one and one.value is not None for one in row)}
+        rows = rows or {"Every score": row for row in list(made.values())[:1]}
+        if rows:
+            cells = tuple(tuple(map(separation_figure, row)) for row in rows.values())
+            yield Matrix(title, tuple(one.label for one in runs), tuple(rows), cells, None)
 
 
 def _written(runs: Sequence[_Read]) -> Iterator[Matrix]:
@@ -245,7 +279,7 @@ def _print(title: str, groups: Sequence[GroupView]) -> None:
     """The tables of the page that matter most, in the terminal."""
     from rich.text import Text
 
-    printed = {title_of(metric) for metric in PRINTED}
+    printed = {*map(title_of, PRINTED), *SEPARATED.values()}
     console = open_console()
     console.print(Text(visible(title), style="bold underline"))
     for group in groups:
@@ -253,7 +287,7 @@ def _print(title: str, groups: Sequence[GroupView]) -> None:
         console.print(Text(visible(group.note)))
         for warning in group.warnings:
             console.print(Text(visible(warning), style="bold red"))
-        for matrix in (one for one in (*group.metrics, *group.repeated) if one.title in printed):
+        for matrix in (one for one in (*group.metrics, *group.membership, *group.repeated) if one.title in printed):
             table = open_table([matrix.title, *matrix.columns])
             for name, row in zip(matrix.rows, matrix.cells, strict=True):
                 table.add_row(Text(visible(name)), *map(figure_text, row))
