@@ -221,7 +221,8 @@ def _by_score(runs: Sequence[_Read]) -> Iterator[Matrix]:
         made = {title_of(name): row for name, row in found.items() if any(row)}
         # Where no score could be measured in any run, the reason is told once.
         rows = {n: row for n, row in made.items() if any(one and one.value is not None for one in row)}
-        rows = rows or {"Every score": row for row in list(made.values())[:1]}
+        if made and not rows:
+            rows = {"Every score": next(iter(made.values()))}
         if rows:
             cells = tuple(tuple(map(separation_figure, row)) for row in rows.values())
             yield Matrix(title, tuple(one.label for one in runs), tuple(rows), cells, None)
