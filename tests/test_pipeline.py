@@ -258,6 +258,7 @@ def test_a_check_says_what_could_be_seen_and_runs_no_model(
     assert main([*map(str, words), *SETTINGS]) == 0
     said = capsys.readouterr().err
     assert "With 8 independent records" in said
+    assert "Membership: not measurable without independent members and non-members." in said
     assert "no base model" in said
     assert not (tmp_path / runs.GENERATIONS.format(model="tuned")).exists()
 

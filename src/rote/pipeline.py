@@ -64,19 +64,24 @@ def check(config: AuditConfig, run: Run) -> int:
 
     Returns 4 (could not measure) where no record can be prompted.
     """
-    from rote.scoring import power_sentence
+    from rote.scoring import attack_power_sentence, power_sentence
 
     models = _check_settings(config)
     prepare(config, run)
     examples = run.read(runs.EXAMPLES, Example)
     prompts, unmeasurable = cut(config, examples, models["tuned"])
     prompted = {prompt.example_id for prompt in prompts}
-    for split in ("member", "non-member"):
-        groups = {example.group for example in examples if example.split == split and example.id in prompted}
-        if not groups:
+    groups: dict[str, set[str]] = {"member": set(), "non-member": set()}
+    for example in examples:
+        if example.id in prompted:
+            groups[example.split].add(example.group)
+    for split, found in groups.items():
+        if not found:
             run.echo(f"{split}s: none can be prompted" + (": no control for them" if split == "non-member" else ""))
             continue
-        run.echo(f"{split}s: {power_sentence(len(groups), config.scoring.confidence)}")
+        run.echo(f"{split}s: {power_sentence(len(found), config.scoring.confidence)}")
+    members, nonmembers = map(len, groups.values())
+    run.echo(attack_power_sentence(members, nonmembers, config.scoring.confidence))
     for score_ in unmeasurable[:SHOWN_REASONS]:
         run.echo(f"not measurable: record {score_.subject_id}: {score_.reason}")
     if len(unmeasurable) > SHOWN_REASONS:

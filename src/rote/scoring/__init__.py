@@ -5,6 +5,7 @@ means and ratios by model, split and stratum, and the paired comparisons of tune
 them against thresholds. `METRICS` says what each of them means.
 """
 
+from rote.scoring.attacks import attack_power_sentence
 from rote.scoring.detector import DetectorRow, detector_rows
 from rote.scoring.estimates import estimate
 from rote.scoring.estimation import power_sentence, smallest_detectable_rate
@@ -20,6 +21,7 @@ __all__ = [
     "DetectorRow",
     "Gate",
     "Metric",
+    "attack_power_sentence",
     "check_gates",
     "detector_rows",
     "estimate",
