@@ -9,12 +9,12 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from rote.errors import MissingExtraError, ModelError
-from rote.records import Candidate, Example, Generation, Prompt, Score
+from rote.records import Candidate, Example, Generation, Prompt, Score, Span
 from rote.scoring.overlap import cut_alike
 from rote.text import words
 
@@ -61,11 +61,11 @@ class LexicalEncoder:
             size += 1
         self._unknown = math.log1p(size) + 1
         self._weights = {term: self._unknown - math.log1p(count) for term, count in frequencies.items()}
-        self.vector = lru_cache(maxsize=1 << 14)(self._vector)
+        self._vector_of_text = lru_cache(maxsize=1 << 14)(lambda text: self.vector(_terms(text)))
 
     def cosines(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """The cosine of each pair's texts, 0..1."""
-        return [self.cosine(self.vector(one), self.vector(other)) for one, other in pairs]
+        return [self.cosine(self._vector_of_text(one), self._vector_of_text(other)) for one, other in pairs]
 
     @staticmethod
     def cosine(one: Mapping[str, float], other: Mapping[str, float]) -> float:
@@ -73,9 +73,10 @@ class LexicalEncoder:
         shorter, longer = (one, other) if len(one) <= len(other) else (other, one)
         return min(1.0, math.fsum(weight * longer[term] for term, weight in shorter.items() if term in longer))
 
-    def _vector(self, text: str) -> dict[str, float]:
-        raw = {term: n * self._weights.get(term, self._unknown) for term, n in Counter(_terms(text)).items()}
-        length = math.sqrt(math.fsum(weight**2 for weight in raw.values()))
+    def vector(self, terms: Sequence[str]) -> dict[str, float]:
+        """The weights of the words (in lower case) of a text, divided by their length; empty without words."""
+        raw = {term: n * self._weights.get(term, self._unknown) for term, n in Counter(terms).items()}
+        length = math.sqrt(math.fsum(weight * weight for weight in raw.values()))
         return {term: weight / length for term, weight in raw.items()}
 
 
@@ -172,6 +173,7 @@ class TrainingPassages:
             if examples[candidate.example_id].split == "member":
                 self._candidates[candidate.generation_id].append(candidate.example_id)
         self._examples, self._lexicon = examples, lexicon
+        self._texts = lru_cache(maxsize=1 << 12)(self._text)
 
     def is_member(self, generation: Generation) -> bool:
         """Whether the generation's own record is a member."""
@@ -179,23 +181,36 @@ class TrainingPassages:
 
     def nearest(self, generation: Generation) -> list[str]:
         """The lexically nearest stretches, at most `PASSAGES_ENCODED`, nearest first."""
-        count = len(words(generation.text))
-        vector = self._lexicon.vector(generation.text.strip())
-        stretches = {
-            stretch: self._lexicon.cosine(vector, self._lexicon.vector(stretch))
-            for name in self._candidates[generation.id]
-            for stretch in _stretches(self._examples[name].text, count)
-        }
-        return sorted(stretches, key=lambda stretch: (-stretches[stretch], stretch))[:PASSAGES_ENCODED]
+        written = _terms(generation.text)
+        vector = self._lexicon.vector(written)
+        found: dict[str, float] = {}
+        for name in self._candidates[generation.id]:
+            text = self._texts(name)
+            for start in _starts(len(text.terms), len(written)):
+                end = min(start + len(written), len(text.terms))
+                stretch = text.text[text.places[start].start : text.places[end - 1].end]
+                found[stretch] = self._lexicon.cosine(vector, self._lexicon.vector(text.terms[start:end]))
+        return sorted(found, key=lambda stretch: (-found[stretch], stretch))[:PASSAGES_ENCODED]
+
+    def _text(self, name: str) -> "_Text":
+        text = self._examples[name].text
+        places = words(text)
+        return _Text(text, places, [place.of(text).lower() for place in places])
 
 
-def _stretches(text: str, count: int) -> list[str]:
-    """Stretches of `count` words, each half of one further than the one before, and the last one; the text if it has no more."""
-    found = words(text)
-    if len(found) <= count or count == 0:
-        return [text.strip()] if found else []
-    starts = [*range(0, len(found) - count, max(1, count // 2)), len(found) - count]
-    return [text[found[start].start : found[start + count - 1].end] for start in starts]
+class _Text(NamedTuple):
+    """A training text, where its words stand, and the words in lower case."""
+
+    text: str
+    places: list[Span]
+    terms: list[str]
+
+
+def _starts(size: int, count: int) -> list[int]:
+    """Where stretches of `count` of `size` words start, each half of one further than the one before, and the last one."""
+    if size == 0 or count == 0:
+        return []
+    return [*range(0, max(0, size - count), max(1, count // 2)), max(0, size - count)]
 
 
 def _scores(subject: str, which: str, value: float | None, reason: str) -> Iterator[Score]:
