@@ -72,7 +72,7 @@ def check_text(text: str, language: str) -> None:
     is_repetitive(text)
     for preset in PRESETS.values():
         prepared = prepare(text, preset, language=language)
-        for starts, ends in ((prepared.starts, prepared.ends), (prepared.word_starts, prepared.word_ends)):
+        for starts, ends in ((part.starts, part.ends) for part in (prepared.rows, prepared.words)):
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
                 assert_inside(Span(start, end), text)
 

@@ -34,12 +34,12 @@ class Text:
 
 def read(text: str, sentences: Sequence[Span], preset: Preset) -> Text:
     """The words as they are prepared (`test_cuts_and_what_they_take_along` says what is asked of that)."""
-    found = prepare(text, preset, language="en")
-    starts = found.word_starts.tolist()
-    rows = [tuple(bisect_left(starts, place) for place in (span.start, span.end)) for span in sentences]
-    words = [str(found.terms[term]) for term in found.word_terms]
-    functions, prices = found.word_is_function.tolist(), found.word_prices.tolist()
-    return Text(words, functions, prices, starts, found.word_ends.tolist(), rows)  # type: ignore[arg-type]
+    rows, found, _ = prepare(text, preset, language="en")
+    starts = found.starts.tolist()
+    held = [tuple(bisect_left(starts, place) for place in (span.start, span.end)) for span in sentences]
+    words = [str(rows.terms[term]) for term in found.terms]
+    functions, prices = found.is_function.astype(bool).tolist(), (found.prices / 2).tolist()
+    return Text(words, functions, prices, starts, found.ends.tolist(), held)  # type: ignore[arg-type]
 
 
 def chance(text: Text, word: int, counterpart_words: int, evidence: Evidence) -> float:

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hostile
+import reference_sentences as reference
 from rote.errors import ConfigError
 from rote.text import (
     MAX_SENTENCE_CHARS,
@@ -76,6 +78,64 @@ def test_sentences_are_ordered_and_lose_only_white_space(text: str) -> None:
     assert "".join(rebuilt.split()) == "".join(text.split())
     assert all(one.end <= two.start for one, two in itertools.pairwise(spans))
     assert all(0 < len(span) <= MAX_SENTENCE_CHARS and span.of(text) == span.of(text).strip() for span in spans)
+
+
+FRAGMENTS = [
+    *(
+        "U.S. ",
+        "The ",
+        "the ",
+        "a.m.",
+        "I. ",
+        "J. ",
+        "No. 5",
+        "'!\"",
+        "...",
+        "!!!!!!!!!",
+        "\"'”’»)",
+        "(a) ",
+        "- ",
+        "12) ",
+        "1.\t",
+    ),
+    *(
+        "Mr Roe: ",
+        "a b c: ",
+        "abcdefghijklmnopqrstuvwxyz: ",
+        "Am 3. Mai",
+        "İ.",
+        "\xa0",
+        "\u2003",
+        "² ",
+        "etc.\nThe",
+        "don’t ",
+    ),
+    *(
+        "x" * 30,
+        "word " * 300,
+        "¿",
+        "「",
+        "」",
+        "！",
+        "ሀ።",
+        "_a_",
+        "५। ",
+        "ไทย ไทย",
+        "\n",
+        "\n\n",
+        ". ",
+        "Dr. Roe ",
+        "e.g. ",
+        "\0",
+    ),
+]
+fragments = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
+
+
+@given(text=ANY_TEXT | fragments, language=st.sampled_from([*hostile.LANGUAGES, "fr"]))
+@settings(deadline=None, max_examples=500)
+def test_sentences_are_those_of_the_reference(text: str, language: str) -> None:
+    assert sentences(text, language=language) == reference.sentences(text, language)
 
 
 @given(text=ANY_TEXT)

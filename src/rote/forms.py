@@ -11,14 +11,23 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.characters import ALPHANUMERIC, UNSPACED, character_classes, word_end
+from rote.characters import (
+    ALPHANUMERIC,
+    DIGIT,
+    LETTER,
+    UNSPACED,
+    Classes,
+    Codes,
+    character_classes,
+    codes_of,
+    word_end,
+)
 from rote.kernels import kernel
-from rote.text import term_of
+from rote.text import stop_words, terms_of
 
 MAX_KNOWN_CHARS = 1 << 24
 """Characters of forms that are remembered (four bytes each); beyond it they are forgotten and learned again."""
 
-Codes = NDArray[np.uint32]
 Ints = NDArray[np.int32 | np.int64]
 Number = TypeVar("Number", bound=np.generic)
 
@@ -33,12 +42,28 @@ class TermLists(NamedTuple):
     numbers: NDArray[np.int32]
 
 
+def without_gaps(lists: TermLists) -> TermLists:
+    """The lists without their negative numbers."""
+    is_there = lists.numbers >= 0
+    before = np.concatenate(([0], np.cumsum(is_there)))
+    return TermLists(before[lists.first], lists.numbers[is_there])
+
+
+class Terms(NamedTuple):
+    """What forms stand for."""
+
+    numbers: NDArray[np.int32]
+    """Of each form's term; -1 for stop-words that are left out."""
+    is_function: NDArray[np.bool_]
+    """Whether the form is a stop-word."""
+
+
 class TermReader:
     """Reads texts; terms are numbered from 0 in the order of their first appearance.
 
     Args:
         language: of stop-words and stemmer (ISO 639-1).
-        without_stop_words: leaves them out.
+        without_stop_words: `read` leaves them out.
     """
 
     def __init__(self, language: str, *, without_stop_words: bool = False) -> None:
@@ -48,45 +73,62 @@ class TermReader:
         """Every term met so far, by its number."""
         self._numbers: dict[str, int] = {}
         self._known = _no_forms()
-        self._terms = np.empty(0, np.int32)
-        """The number of each known form's term; -1 where it is a stop-word."""
+        self._terms = Terms(np.empty(0, np.int32), np.empty(0, np.bool_))
+        """Of each known form; behind them there is room for more."""
+        self._learned = 0
 
     def read(self, texts: Sequence[str]) -> TermLists:
         """The terms of each text; needs about 10 bytes of memory for each character."""
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+        codes = codes_of("".join(texts))
         ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
         counts = np.empty(len(texts), np.int64)
-        firsts, stops = _find_forms(codes, ends, character_classes(), counts)
-        forms = np.empty(len(firsts), np.int32)
-        self._known = _number_forms(codes, firsts, stops, self._known, forms)
-        self._learn()
-        numbers = self._terms[forms]
-        first = np.zeros(len(texts) + 1, np.int64)
-        first[1:] = np.concatenate(([0], np.cumsum(numbers >= 0)))[np.cumsum(counts)]
+        terms = self.terms_of(codes, _find_forms(codes, ends, character_classes(), counts))
+        return without_gaps(TermLists(np.concatenate(([0], np.cumsum(counts))), terms.numbers))
+
+    def terms_of(self, codes: Codes, places: "Places") -> Terms:
+        """The terms of the forms that stand in these places."""
         if self._known.starts[self._known.size] > MAX_KNOWN_CHARS:
-            self._known, self._terms = _no_forms(), np.empty(0, np.int32)
-        return TermLists(first, numbers[numbers >= 0])
+            self._known, self._learned = _no_forms(), 0
+        forms = np.empty(len(places.firsts), np.int32)
+        self._known = _number_forms(codes, places.firsts, places.stops, self._known, forms)
+        self._learn(self._words_behind(self._learned))
+        return Terms(self._terms.numbers[forms], self._terms.is_function[forms])
 
-    def _learn(self) -> None:
-        """The terms of the forms that were met for the first time."""
-        learned = len(self._terms)
-        if learned == self._known.size:
-            return
-        starts = self._known.starts[learned : self._known.size + 1]
+    def _words_behind(self, form: int) -> list[str]:
+        """The known forms from that number on."""
+        starts = self._known.starts[form : self._known.size + 1]
         text = self._known.codes[starts[0] : starts[-1]].tobytes().decode("utf-32-le", "surrogatepass")
-        bounds = pairwise((starts - starts[0]).tolist())
-        new = np.array([self._number(text[start:end]) for start, end in bounds], np.int32)
-        self._terms = np.concatenate((self._terms, new))
+        return [text[start:end] for start, end in pairwise((starts - starts[0]).tolist())]
 
-    def _number(self, form: str) -> int:
-        """The number of the form's term; -1 for a stop-word."""
-        term = term_of(form, self.language, without_stop_words=self.without_stop_words)
-        if term is None:
-            return -1
-        if term not in self._numbers:
-            self._numbers[term] = len(self.terms)
+    def _learn(self, words: Sequence[str]) -> None:
+        """The terms of the forms that were met for the first time."""
+        size = self._learned + len(words)
+        if size > len(self._terms.numbers):
+            self._terms = Terms(np.resize(self._terms.numbers, 2 * size), np.resize(self._terms.is_function, 2 * size))
+        new, functions = slice(self._learned, size), stop_words(self.language)
+        is_function = [word.lower().replace("’", "'") in functions for word in words]
+        stems = zip(terms_of(words, self.language), is_function, strict=True)
+        self._terms.numbers[new] = [
+            -1 if is_dropped and self.without_stop_words else self._number(term) for term, is_dropped in stems
+        ]
+        self._terms.is_function[new] = is_function
+        self._learned = size
+
+    def _number(self, term: str) -> int:
+        number = self._numbers.setdefault(term, len(self.terms))
+        if number == len(self.terms):
             self.terms.append(term)
-        return self._numbers[term]
+        return number
+
+
+class Places(NamedTuple):
+    """Where forms stand in a row of characters."""
+
+    starts: NDArray[np.int32]
+    """Of the word, or of the second one of two characters."""
+    firsts: NDArray[np.int32]
+    """Of the form."""
+    stops: NDArray[np.int32]
 
 
 class _Forms(NamedTuple):
@@ -112,27 +154,40 @@ def _no_forms() -> _Forms:
 
 
 @kernel
-def _find_forms(
-    codes: Codes, ends: Ints, classes: NDArray[np.uint8], counts: Ints
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Where the forms of the texts, which end at `ends`, start and end; `counts` gets the number of each text's."""
-    firsts, stops, found, at = np.empty(len(codes), np.int32), np.empty(len(codes), np.int32), 0, 0
-    for text, text_end in enumerate(ends):
-        # A text is read as an array of its own: its last word must not go on in the next one.
-        text_start, row, found_before, at = at, codes[at:text_end], found, 0
-        unspaced, unspaced_end = 0, -1
-        while at < len(row):
-            end = word_end(row, at, classes)
-            first, is_form = at, end - at > 2 and classes[row[at]] & ALPHANUMERIC > 0
-            if classes[row[at]] & UNSPACED:
-                first, is_form = unspaced, unspaced_end == at
-                unspaced, unspaced_end = at, end
-            if is_form:
-                firsts[found], stops[found] = text_start + first, text_start + end
-                found += 1
-            at = max(end, at + 1)
-        counts[text], at = found - found_before, text_end
-    return firsts[:found], stops[:found]
+def _find_forms(codes: Codes, ends: Ints, classes: Classes, counts: Ints) -> Places:
+    """The forms of the texts, which end at `ends`; `counts` gets the number of each text's."""
+    places, found, at = room_for(len(codes)), 0, 0
+    for text, end in enumerate(ends):
+        before, found = found, add_forms(codes, at, end, classes, places, found)
+        counts[text], at = found - before, end
+    return Places(places.starts[:found], places.firsts[:found], places.stops[:found])
+
+
+@kernel
+def room_for(most: int) -> Places:
+    """For so many forms."""
+    return Places(np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.int32))
+
+
+@kernel
+def add_forms(codes: Codes, at: int, end: int, classes: Classes, places: Places, found: int) -> int:
+    """Writes the forms that stand between two characters, where no word goes on, behind those found; counts them all."""
+    row, unspaced, unspaced_end = codes[:end], 0, -1
+    while at < end:
+        kind = classes[row[at]]
+        if not kind & (LETTER | DIGIT | UNSPACED):
+            at += 1
+            continue
+        stop = word_end(row, at, classes)
+        first, is_form = at, stop - at > 2 and kind & ALPHANUMERIC != 0
+        if kind & UNSPACED:
+            first, is_form = unspaced, unspaced_end == at
+            unspaced, unspaced_end = at, stop
+        if is_form:
+            places.starts[found], places.firsts[found], places.stops[found] = at, first, stop
+            found += 1
+        at = stop
+    return found
 
 
 @kernel

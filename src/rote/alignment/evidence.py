@@ -48,10 +48,10 @@ class Words(NamedTuple):
     """Per word: place of its term among the terms of its text."""
     counts: Ints
     """Per term: number of words of the text that have it."""
-    is_function: Bools | Ints
+    is_function: npt.NDArray[np.int8]
     """Per word."""
-    prices: Floats
-    """Price of a cut in front of each word and behind the last, as a share of the full one; length: words + 1."""
+    prices: npt.NDArray[np.int8]
+    """Price of a cut in front of each word and behind the last, in halves of the full one; length: words + 1."""
     first_words: Ints
     """Per sentence (row of the seeds' vectors): its first word, and the first behind it."""
     end_words: Ints
@@ -144,7 +144,7 @@ def best_segment(
     Returns:
         First word, the word behind the last, evidence; an empty stretch with 0 where none has any.
     """
-    prices = side.words.prices[first : end + 1] * cut_price
+    prices = side.words.prices[first : end + 1] * (cut_price / 2)
     best, best_first, best_end = 0.0, first, first
     total, start = -np.inf, first
     for i, worth in enumerate(word_evidence(side, first, end, marks, odds)):

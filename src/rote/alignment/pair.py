@@ -1,17 +1,20 @@
-"""One pair of texts, from prepared sentences to passages, in one compiled call."""
+"""A generation and its candidates, from prepared texts to passages, in one compiled call."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from rote.alignment.evidence import Side, Words
+from rote.alignment.evidence import Bools, Side, Words
 from rote.alignment.extension import Clustering, PassagePairs, extend, passage_cosine
 from rote.alignment.overlaps import GENERATED, TRAINING, resolve_one_sided
-from rote.alignment.packed import PackedText, unpack
+from rote.alignment.preparation import BLOCKS, Numbers, PreparedText, unpack
 from rote.alignment.presets import Evidence, Preset
 from rote.alignment.refinement import Sides, refined_passages
 from rote.alignment.seeding import Floats, Ints, Rows, Seeds, WeightedPair, find_seeds, weigh
 from rote.alignment.summaries import MAX_EXPANSION_WORDS, find_summaries
+from rote.alignment.symbols import add_owner, mark_owners, no_owners
+from rote.alignment.verbatim import collapse_space
+from rote.characters import Classes, Codes
 from rote.kernels import kernel
 
 COPY_SIDES = {"generated": GENERATED, "training": TRAINING, "both": GENERATED}
@@ -45,19 +48,72 @@ def rules_of(preset: Preset) -> Rules:
     )
 
 
-@kernel
-def shared_passages(one: PackedText, two: PackedText, rules: Rules) -> tuple[Ints, Floats, int]:
-    """The passages that two texts share.
+class Found(NamedTuple):
+    """The passages that a generation shares with each of its candidates, one candidate after the other."""
 
-    Returns:
-        Characters (generated start and end, training start and end; passages × 4), cosines, and the number of plain
-        passages; they come first, the wide ones behind.
+    spans: Ints
+    """Generated start and end, training start and end, in characters; passages × 4."""
+    cosines: Floats
+    ends: Ints
+    """Per candidate: the end of its plain passages, and of the wide ones behind them. Candidates × 2."""
+
+
+@kernel
+def passages_with_each(numbers: Numbers, starts: Ints, rules: Rules, evidence: Evidence | None) -> Found:
+    """The passages of a generation with each candidate.
+
+    Args:
+        numbers: the prepared generation and behind it its candidates.
+        starts: where each of them begins, and where the last one ends.
+        rules: thresholds.
+        evidence: None: passages are clusters of seeds, as published.
     """
-    generated, training = unpack(one)[0], unpack(two)[0]
+    spans, cosines, count = np.empty((0, 4), np.int64), np.empty(0, np.float64), 0
+    ends = np.zeros((len(starts) - 2, 2), np.int64)
+    generated = unpack(numbers[: starts[1]])
+    for candidate in range(len(ends)):
+        training = unpack(numbers[starts[candidate + 1] : starts[candidate + 2]])
+        if evidence is None:
+            found, its_cosines, plain = _shared_passages(generated, training, rules)
+        else:
+            found, its_cosines, plain = _passages_by_evidence(generated, training, rules, evidence)
+        if len(found):
+            spans, cosines = np.concatenate((spans[:count], found)), np.concatenate((cosines[:count], its_cosines))
+        ends[candidate, 0], count = count + plain, count + len(found)
+        ends[candidate, 1] = count
+    return Found(spans, cosines, ends)
+
+
+@kernel
+def may_share_runs(codes: Codes, classes: Classes, size: int, numbers: Numbers, starts: Ints) -> Bools:
+    """For each prepared text whether one of its blocks of `size` symbols is, most probably, a stretch of another text.
+
+    Args:
+        codes: that other text.
+        classes: see `rote.characters`.
+        size: as in `rote.alignment.symbols.hash_blocks`.
+        numbers: the prepared texts.
+        starts: where each of them begins, and where the last one ends.
+    """
+    blocks = 0
+    for start in starts[:-1]:
+        blocks += numbers[start + BLOCKS]
+    table, found = no_owners(blocks), np.zeros(len(starts) - 1, np.bool_)
+    for text in range(len(found)):
+        end = starts[text + 1]
+        add_owner(table, numbers[end - numbers[starts[text] + BLOCKS] : end], text)
+    mark_owners(collapse_space(codes, classes).symbols, size, table, found)
+    return found
+
+
+@kernel
+def _shared_passages(one: PreparedText, two: PreparedText, rules: Rules) -> tuple[Ints, Floats, int]:
+    """Characters and cosines of the passages, and the number of plain ones; they come first, the wide ones behind."""
+    generated, training = one.rows, two.rows
     pair = weigh(generated, training, rules.smooths_idf)
     seeds = find_seeds(pair, rules.min_sentence_cosine, rules.min_sentence_dice)
     if len(seeds) == 0:
-        return np.empty((0, 4), np.int32), np.empty(0, np.float64), 0
+        return np.empty((0, 4), np.int64), np.empty(0, np.float64), 0
     plain, plain_cosines = _long_enough(_resolved(pair, seeds, rules.gap, rules), generated, training, rules.min_chars)
     wide, wide_cosines = _long_enough(
         _resolved(pair, seeds, rules.wide_gap, rules), generated, training, rules.min_chars
@@ -74,8 +130,9 @@ def _resolved(pair: WeightedPair, seeds: Seeds, gap: int, rules: Rules) -> Passa
 @kernel
 def _long_enough(passages: PassagePairs, generated: Rows, training: Rows, min_chars: int) -> tuple[Ints, Floats]:
     """Characters and cosines of the passages of at least `min_chars` on both sides."""
-    spans, cosines, found = np.empty_like(passages.ranges), np.empty_like(passages.cosines), 0
-    for i in range(len(passages.ranges)):
+    size, found = len(passages.ranges), 0
+    spans, cosines = np.empty((size, 4), np.int64), np.empty(size, np.float64)
+    for i in range(size):
         first, last, other_first, other_last = passages.ranges[i]
         start, end = generated.starts[first], generated.ends[last]
         other_start, other_end = training.starts[other_first], training.ends[other_last]
@@ -88,11 +145,11 @@ def _long_enough(passages: PassagePairs, generated: Rows, training: Rows, min_ch
 
 
 @kernel
-def passages_by_evidence(
-    one: PackedText, two: PackedText, rules: Rules, evidence: Evidence
+def _passages_by_evidence(
+    one: PreparedText, two: PreparedText, rules: Rules, evidence: Evidence
 ) -> tuple[Ints, Floats, int]:
-    """The passages that two texts share, by `rote.alignment.evidence`; returned as by `shared_passages`, summaries last."""
-    (generated, own), (training, other) = unpack(one), unpack(two)
+    """The passages by `rote.alignment.evidence`; returned as by `_shared_passages`, summaries last."""
+    generated, own, training, other = one.rows, one.words, two.rows, two.words
     if len(own.terms) == 0 or len(other.terms) == 0:
         return np.empty((0, 4), np.int64), np.empty(0, np.float64), 0
     pair = weigh(generated, training, rules.smooths_idf)

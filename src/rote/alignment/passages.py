@@ -1,20 +1,22 @@
 """Passages that a generation and a training text share: verbatim, alike, or one a summary of the other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
+from itertools import accumulate
 from typing import Literal
 
-from rote.alignment.packed import PackedText, pack
-from rote.alignment.pair import passages_by_evidence, rules_of, shared_passages
-from rote.alignment.preparation import prepare_all
+import numpy as np
+
+from rote.alignment.pair import Found, may_share_runs, passages_with_each, rules_of
+from rote.alignment.preparation import Numbers, prepare_all
 from rote.alignment.presets import Preset
-from rote.alignment.symbols import Blocks, cut_blocks
-from rote.alignment.verbatim import SymbolText, block_size, raw_symbols, runs_between, shared_word_runs
+from rote.alignment.verbatim import block_size, shared_runs, shared_word_runs
+from rote.characters import character_classes, codes_of
 from rote.records import Direction, Span
 
-MAX_KEPT_CHARS = 8_000_000
-"""Texts are kept ready up to so many characters together; each takes about 12 bytes."""
+MAX_KEPT_CHARS = 40_000_000
+"""Texts are kept ready up to so many characters together; each takes about four bytes."""
 
 Form = Literal["verbatim", "plain", "summary"]
 
@@ -68,7 +70,7 @@ class TextAligner:
         self.language = language
         self.max_kept_chars = max_kept_chars
         self._rules = rules_of(preset)
-        self._texts: dict[str, _ReadyText] = {}
+        self._texts: dict[str, Numbers] = {}
         self.kept_chars = 0
 
     def read(self, texts: Iterable[str]) -> None:
@@ -76,9 +78,8 @@ class TextAligner:
         wanted = dict.fromkeys(texts)
         ready = {text: self._texts.pop(text) for text in wanted if text in self._texts}
         new = [text for text in wanted if text not in ready]
-        for text, prepared in zip(new, prepare_all(new, self.preset, language=self.language), strict=True):
-            ready[text] = _ReadyText(text, pack(prepared), block_size(self.preset.verbatim_min_chars + 1))
-            self.kept_chars += len(text)
+        ready.update(zip(new, prepare_all(new, self.preset, language=self.language), strict=True))
+        self.kept_chars += sum(map(len, new))
         while self._texts and self.kept_chars > self.max_kept_chars:
             oldest = next(iter(self._texts))
             del self._texts[oldest]
@@ -87,51 +88,61 @@ class TextAligner:
 
     def align(self, generated: str, training: str) -> list[Passage]:
         """The passages that the two texts share; see `rote.alignment.align`."""
-        if generated not in self._texts or training not in self._texts:
-            self.read((generated, training))
-        one, two = self._texts[generated], self._texts[training]
-        plain, wide = self._aligned(one, two)
-        found = self._verbatim(one, two, plain)
+        return self.align_each(generated, [training])[0]
+
+    def align_each(self, generated: str, trainings: Sequence[str]) -> list[list[Passage]]:
+        """The passages that a generation shares with each of these texts, as `align` finds them."""
+        texts = (generated, *trainings)
+        if not all(text in self._texts for text in texts):
+            self.read(texts)
+        ready = [self._texts[text] for text in texts]
+        numbers, starts = np.concatenate(ready), np.array([0, *accumulate(map(len, ready))])
+        found = _by_candidate(passages_with_each(numbers, starts, self._rules, self.preset.evidence))
+        runs = self._runs_with_each(generated, trainings, [plain for plain, _ in found], numbers, starts)
+        return [self._forms(own, plain, wide) for own, (plain, wide) in zip(runs, found, strict=True)]
+
+    def _runs_with_each(
+        self,
+        generated: str,
+        trainings: Sequence[str],
+        plain: Sequence[list[Passage]],
+        numbers: Numbers,
+        starts: Numbers,
+    ) -> list[list[Passage]]:
+        if not self.preset.verbatim_anywhere:
+            return [
+                [run for passage in own for run in _runs_inside(passage, generated, training, self.preset)]
+                for training, own in zip(trainings, plain, strict=True)
+            ]
+        least = self.preset.verbatim_min_chars + 1
+        # The blocks of either side will do: that text is read which is shorter.
+        is_swapped = len(trainings) == 1 and len(trainings[0]) < len(generated)
+        read, held = (trainings[0], starts[:2]) if is_swapped else (generated, starts[1:])
+        may_share = may_share_runs(codes_of(read), character_classes(), block_size(least), numbers, held)
+        found: list[list[Passage]] = [[] for _ in trainings]
+        for candidate in np.flatnonzero(may_share).tolist():
+            runs = shared_runs(generated, trainings[candidate], min_chars=least)
+            found[candidate] = [Passage(run.read, run.indexed, 1.0, "verbatim", "none") for run in runs]
+        return found
+
+    def _forms(self, runs: list[Passage], plain: list[Passage], wide: list[Passage]) -> list[Passage]:
+        """The passages of all forms, or of the first that applies."""
         if self.preset.keeps_all_forms:
-            found += plain + _summaries(wide, self.preset)
+            found = runs + plain + _summaries(wide, self.preset)
         else:
-            found = found or _published_summary(wide, self.preset) or plain
+            found = runs or _published_summary(wide, self.preset) or plain
         return sorted(found, key=lambda passage: (passage.generated, passage.training, passage.form))
 
-    def _aligned(self, one: "_ReadyText", two: "_ReadyText") -> tuple[list[Passage], list[Passage]]:
-        """The plain and the wide passages."""
-        evidence = self.preset.evidence
-        spans, cosines, plain = (
-            shared_passages(one.packed, two.packed, self._rules)
-            if evidence is None
-            else passages_by_evidence(one.packed, two.packed, self._rules, evidence)
-        )
-        found = [
-            Passage(Span(start, end), Span(other, other_end), cosine, "plain", "none")
-            for (start, end, other, other_end), cosine in zip(spans.tolist(), cosines.tolist(), strict=True)
-        ]
-        return found[:plain], found[plain:]
 
-    def _verbatim(self, one: "_ReadyText", two: "_ReadyText", plain: list[Passage]) -> list[Passage]:
-        if not self.preset.verbatim_anywhere:
-            return [run for passage in plain for run in _runs_inside(passage, one.text, two.text, self.preset)]
-        runs = runs_between(one.text, one.raw, two.raw, two.blocks, self.preset.verbatim_min_chars + 1)
-        return [Passage(run.read, run.indexed, 1.0, "verbatim", "none") for run in runs]
-
-
-@dataclass(frozen=True, eq=False)
-class _ReadyText:
-    text: str
-    packed: PackedText
-    block_size: int
-
-    @cached_property
-    def raw(self) -> SymbolText:
-        return raw_symbols(self.text)
-
-    @cached_property
-    def blocks(self) -> Blocks:
-        return cut_blocks(self.raw.symbols, self.block_size)
+def _by_candidate(found: Found) -> list[tuple[list[Passage], list[Passage]]]:
+    """Plain and wide passages of each candidate."""
+    passages = [
+        Passage(Span(start, end), Span(other, other_end), cosine, "plain", "none")
+        for (start, end, other, other_end), cosine in zip(found.spans.tolist(), found.cosines.tolist(), strict=True)
+    ]
+    ends = found.ends.tolist()
+    starts = [0, *(wide for _, wide in ends)]
+    return [(passages[start:plain], passages[plain:wide]) for start, (plain, wide) in zip(starts, ends, strict=False)]
 
 
 def _runs_inside(passage: Passage, generated: str, training: str, preset: Preset) -> list[Passage]:

@@ -1,185 +1,378 @@
-"""A text made ready for alignment: its sentences, their terms, their counts. Done once per text, kept in a cache."""
+"""Texts made ready for alignment, in bulk: each becomes one array of numbers, which a compiled call takes as one."""
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from rote.alignment.evidence import Words
 from rote.alignment.presets import Preset
-from rote.records import Span
-from rote.text import is_unspaced, sentences, stem, stop_words, terms, words
+from rote.alignment.seeding import Ints, Rows
+from rote.alignment.symbols import hash_blocks
+from rote.alignment.verbatim import block_size, collapse_space
+from rote.characters import NEWLINE, SPACE, Classes, character_classes
+from rote.ingestion import Reading, read_texts, reader_of
+from rote.kernels import kernel
+
+Numbers = npt.NDArray[np.int32]
+
+HEADER = 5
+"""How many rows, entries of rows, terms, words and blocks there are stands first."""
+BLOCKS = 4
+"""Where the number of blocks stands; they themselves stand last."""
+MAX_READ_CHARS = 1 << 20
+"""Texts are read so many characters at a time; what is needed meanwhile takes up to 60 bytes for each."""
+WORD_PRICE, LINE_PRICE, SENTENCE_PRICE = 2, 1, 0
+"""Of a cut in front of a word, of a line, of a sentence: in halves of the full price."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PreparedText:
-    """Sentences of a text and their term counts, as compressed sparse rows (row = sentence, column = local term)."""
+class PreparedText(NamedTuple):
+    """A text as the kernels read it."""
 
-    starts: npt.NDArray[np.int32]
-    ends: npt.NDArray[np.int32]
-    """Characters of the sentences."""
-    row_starts: npt.NDArray[np.int32]
-    """Length: sentences + 1. Row i holds the entries row_starts[i] to row_starts[i + 1]."""
-    columns: npt.NDArray[np.int32]
-    """Index into `terms`, ascending within a row."""
-    counts: npt.NDArray[np.float32]
-    terms: npt.NDArray[np.int32]
-    """Ids of the text's terms, private to the process, ascending."""
-    frequencies: npt.NDArray[np.int32]
-    """Number of sentences that hold the term, per local term."""
-    word_starts: npt.NDArray[np.int32]
-    word_ends: npt.NDArray[np.int32]
-    """Of the words that have a term, in order; empty where the preset weighs no evidence. Characters from and up to
-    which a passage reaches that begins or ends with the word: to the sentence's or the line's end, where only words
-    without a term stand between."""
-    word_terms: npt.NDArray[np.int32]
-    """Index into `terms`."""
-    word_is_function: npt.NDArray[np.bool_]
-    word_prices: npt.NDArray[np.float64]
-    """Price of a cut in front of each word, and behind the last: 0 between sentences, 0.5 between lines, 1 elsewhere."""
-    term_counts: npt.NDArray[np.int32]
-    """Number of words per local term."""
+    rows: Rows
+    """Its sentences; those of few terms are merged with their successors."""
+    words: Words
+    """Its words that have a term; none where the preset weighs no evidence."""
+    blocks: Ints
+    """See `rote.alignment.symbols.hash_blocks`; none where the preset does not look for runs in the raw texts."""
 
-    def __len__(self) -> int:
-        return len(self.starts)
+
+class Settings(NamedTuple):
+    """What the kernels need to know of a preset."""
+
+    drops_stop_words: bool
+    min_terms: int
+    merged_end_is_short: bool
+    with_words: bool
+    block_size: int
+    """0: no blocks."""
+
+
+def settings_of(preset: Preset) -> Settings:
+    """What the kernels need to know of a preset."""
+    return Settings(
+        drops_stop_words=preset.drops_stop_words,
+        min_terms=preset.min_sentence_terms,
+        merged_end_is_short=preset.merged_end_is_short,
+        with_words=preset.evidence is not None,
+        block_size=block_size(preset.verbatim_min_chars + 1) if preset.verbatim_anywhere else 0,
+    )
 
 
 def prepare(text: str, preset: Preset, *, language: str) -> PreparedText:
-    """The prepared text; the same object again for the same text and settings."""
-    settings = preset.drops_stop_words, preset.min_sentence_terms, preset.merged_end_is_short
-    return _prepare(text, language, *settings, preset.evidence is not None)
+    """One prepared text."""
+    return unpack(prepare_all([text], preset, language=language)[0])
 
 
-def prepare_all(texts: Sequence[str], preset: Preset, *, language: str) -> list[PreparedText]:
-    """The prepared texts, in order."""
-    return [prepare(text, preset, language=language) for text in texts]
-
-
-@lru_cache(maxsize=1024)
-def _prepare(
-    text: str, language: str, drops_stop_words: bool, min_terms: int, merged_end_is_short: bool, with_words: bool
-) -> PreparedText:
-    rows: list[tuple[Span, Counter[str]]] = []
-    for span in sentences(text, language=language):
-        found = Counter(terms(span.of(text), language=language, without_stop_words=drops_stop_words))
-        if found:
-            rows.append((span, found))
-    found_words = _read_words(text, language, drops_stop_words) if with_words else []
-    return _compress(_merge_short(rows, min_terms, merged_end_is_short), found_words)
-
-
-def _merge_short(
-    rows: list[tuple[Span, Counter[str]]], min_terms: int, end_is_short: bool
-) -> list[tuple[Span, Counter[str]]]:
-    """Merges each sentence of fewer terms into its successor, from left to right; the last one stays."""
-    merged: list[tuple[Span, Counter[str]]] = []
-    for span, found in rows:
-        if merged and merged[-1][1].total() < min_terms:
-            before, earlier = merged.pop()
-            end = before.start + len(before) + len(span) if end_is_short else span.end
-            span, found = Span(before.start, end), earlier + found
-        merged.append((span, found))
-    return merged
-
-
-@dataclass(slots=True)
-class _Word:
-    """A word that has a term; see `PreparedText`."""
-
-    start: int
-    end: int
-    term: str
-    is_function: bool
-    price: float
-
-
-def _read_words(text: str, language: str, drops_stop_words: bool) -> list[_Word]:
-    """The words that have a term, with the characters and prices of cuts between them."""
-    found: list[_Word] = []
-    cuts = _cuts(text, language)
-    place = 0
-    for span, term, is_function in _terms(text, language):
-        if drops_stop_words and is_function:
-            continue
-        start, price = span.start, 1.0
-        while place < len(cuts) and cuts[place].end <= span.start:
-            cut = cuts[place]
-            if found and (cut.price < price or price == 1.0):
-                found[-1].end = cut.start
-            if cut.price <= price:
-                start, price = cut.end, cut.price
-            place += 1
-        found.append(_Word(start, span.end, term, is_function, price if found else 0.0))
-    if found and place < len(cuts):
-        found[-1].end = cuts[place].start
+def prepare_all(texts: Sequence[str], preset: Preset, *, language: str) -> list[Numbers]:
+    """The prepared texts, in order, as `unpack` takes them: about four bytes for each character of English."""
+    settings, terms = settings_of(preset), reader_of(language).terms
+    found: list[Numbers] = []
+    for batch in _batches(texts):
+        reading = read_texts(batch, language)
+        numbers, starts = _pack(reading, np.full(len(terms), -1, np.int32), character_classes(), settings)
+        found += [numbers[start:end].copy() for start, end in pairwise(starts.tolist())]
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """White space between two sentences or lines, with what a cut there costs."""
-
-    start: int
-    end: int
-    price: float
-
-
-_LINE_BREAK = re.compile(r"\s*\n\s*")
-
-
-def _cuts(text: str, language: str) -> list[_Cut]:
-    spans = sentences(text, language=language)
-    between = [Span(0, 0), *spans, Span(len(text), len(text))]
-    found = {one.end: _Cut(one.end, other.start, 0.0) for one, other in pairwise(between)}
-    for match in _LINE_BREAK.finditer(text):
-        found.setdefault(match.start(), _Cut(match.start(), match.end(), 0.5))
-    return [found[place] for place in sorted(found)]
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The texts in order, with at most `MAX_READ_CHARS` characters together; a longer one is alone."""
+    first = held = 0
+    for place, text in enumerate(texts):
+        if place > first and held + len(text) > MAX_READ_CHARS:
+            yield texts[first:place]
+            first, held = place, 0
+        held += len(text)
+    if first < len(texts):
+        yield texts[first:]
 
 
-def _terms(text: str, language: str) -> Iterator[tuple[Span, str, bool]]:
-    """The words that have a term (see `rote.text.terms`), with the term and whether they are function words.
-
-    Sentence by sentence: a word longer than a sentence may be is cut where its sentence is.
-    """
-    for sentence in sentences(text, language=language):
-        before = Span(0, 0)
-        for found in words(sentence.of(text)):
-            span = Span(found.start + sentence.start, found.end + sentence.start)
-            word = span.of(text)
-            if is_unspaced(word):
-                if before.end == span.start and is_unspaced(before.of(text)):
-                    yield span, before.of(text) + word, False
-            elif len(word) > 2 and word[0].isalnum():
-                yield span, stem(word, language), word.lower().replace("’", "'") in stop_words(language)
-            before = span
-
-
-_ids: dict[str, int] = {}
-
-
-def _compress(rows: list[tuple[Span, Counter[str]]], found_words: list[_Word]) -> PreparedText:
-    known = sorted({_ids.setdefault(term, len(_ids)) for _, found in rows for term in found})
-    places = {term: place for place, term in enumerate(known)}
-    entries = [sorted((places[_ids[term]], count) for term, count in found.items()) for _, found in rows]
-    columns = np.array([place for row in entries for place, _ in row], dtype=np.int32)
+@kernel
+def unpack(numbers: Numbers) -> PreparedText:
+    """Views of the numbers."""
+    sentences, entries, terms, words, blocks = numbers[0], numbers[1], numbers[2], numbers[3], numbers[BLOCKS]
+    starts, at = _next(numbers, HEADER, sentences)
+    ends, at = _next(numbers, at, sentences)
+    row_starts, at = _next(numbers, at, sentences + 1)
+    columns, at = _next(numbers, at, entries)
+    counts, at = _next(numbers, at, entries)
+    own_terms, at = _next(numbers, at, terms)
+    frequencies, at = _next(numbers, at, terms)
+    word_starts, at = _next(numbers, at, words)
+    word_ends, at = _next(numbers, at, words)
+    word_terms, at = _next(numbers, at, words)
+    is_function, at = _next_bytes(numbers, at, words)
+    prices, at = _next_bytes(numbers, at, words + 1)
+    term_counts, at = _next(numbers, at, terms)
+    first_words, at = _next(numbers, at, sentences)
+    end_words, at = _next(numbers, at, sentences)
+    hashes, at = _next(numbers, at, blocks)
     return PreparedText(
-        starts=np.array([span.start for span, _ in rows], dtype=np.int32),
-        ends=np.array([span.end for span, _ in rows], dtype=np.int32),
-        row_starts=np.cumsum([0, *map(len, entries)], dtype=np.int32),
-        columns=columns,
-        counts=np.array([count for row in entries for _, count in row], dtype=np.float32),
-        terms=np.array(known, dtype=np.int32),
-        frequencies=np.bincount(columns, minlength=len(known)).astype(np.int32),
-        word_starts=np.array([word.start for word in found_words], dtype=np.int32),
-        word_ends=np.array([word.end for word in found_words], dtype=np.int32),
-        word_terms=np.array([places[_ids[word.term]] for word in found_words], dtype=np.int32),
-        word_is_function=np.array([word.is_function for word in found_words], dtype=np.bool_),
-        word_prices=np.array([*(word.price for word in found_words), 0.0], dtype=np.float64),
-        term_counts=np.bincount([places[_ids[word.term]] for word in found_words], minlength=len(known)).astype(
-            np.int32
-        ),
+        Rows(starts, ends, row_starts, columns, counts, own_terms, frequencies),
+        Words(word_starts, word_ends, word_terms, term_counts, is_function, prices, first_words, end_words),
+        hashes,
     )
+
+
+@kernel
+def _next(numbers: Numbers, at: int, size: int) -> tuple[Numbers, int]:
+    return numbers[at : at + size], at + size
+
+
+@kernel
+def _next_bytes(numbers: Numbers, at: int, size: int) -> tuple[npt.NDArray[np.int8], int]:
+    end = at + (size + 3) // 4
+    return numbers[at:end].view(np.int8)[:size], end
+
+
+class _Room(NamedTuple):
+    """What the texts of a batch need, one after the other, while they are packed."""
+
+    kept: Numbers
+    """Words of the reading."""
+    local: Numbers
+    """The local term of each."""
+    known: Numbers
+    """The different terms."""
+    columns: Numbers
+    counts: Numbers
+    """Entries of the rows."""
+    rows: Numbers
+    """Per row: its first word, the first behind it, its first character, its end. Rows × 4."""
+    cuts: Numbers
+    """Per cut: characters from and up to which it reaches, and its price. Cuts × 3."""
+
+
+@kernel
+def _pack(
+    reading: Reading, places: Numbers, classes: Classes, settings: Settings
+) -> tuple[Numbers, npt.NDArray[np.int64]]:
+    """The numbers of all texts, one behind the other, and where each begins; behind the last, where it ends.
+
+    Args:
+        reading: the texts.
+        places: room for each term: -1, and so again afterwards.
+        classes: see `character_classes`.
+        settings: see there.
+    """
+    room = _room_for(reading)
+    texts, sentences, words = len(reading.ends) - 1, len(reading.starts), len(reading.terms)
+    blocks = len(reading.codes) // settings.block_size if settings.block_size else 0
+    numbers = np.empty((HEADER + 4) * texts + 5 * sentences + 9 * words + blocks, np.int32)
+    starts = np.zeros(texts + 1, np.int64)
+    for text in range(texts):
+        part = numbers[starts[text] :]
+        codes = reading.codes[reading.ends[text] : reading.ends[text + 1]]
+        rows, words = _keep_words(reading, text, room, settings)
+        known = _number_terms(reading, places, room, words)
+        entries, at = _write_rows(part, room, rows, known)
+        words = words if settings.with_words else 0
+        at = _write_words(part, at, reading, text, classes, room, words)
+        at = _write_counts(part, at, room, rows, known, words)
+        blocks = 0
+        if settings.block_size:
+            blocks = hash_blocks(collapse_space(codes, classes).symbols, settings.block_size, part[at:])
+        part[0], part[1], part[2], part[3], part[BLOCKS] = rows, entries, known, words, blocks
+        starts[text + 1] = starts[text] + at + blocks
+    return numbers, starts
+
+
+@kernel
+def _room_for(reading: Reading) -> _Room:
+    words, sentences = len(reading.terms), len(reading.starts)
+    cuts = len(reading.codes) // 2 + sentences + 2
+    return _Room(
+        np.empty(words, np.int32),
+        np.empty(words, np.int32),
+        np.empty(words, np.int32),
+        np.empty(words, np.int32),
+        np.empty(words, np.int32),
+        np.empty((sentences, 4), np.int32),
+        np.empty((cuts, 3), np.int32),
+    )
+
+
+@kernel
+def _keep_words(reading: Reading, text: int, room: _Room, settings: Settings) -> tuple[int, int]:
+    """Chooses the words, and rows of them; returns how many there are of both.
+
+    A row is a sentence with a term; one of fewer than `min_terms` is merged into its successor, from left to right, and
+    the last one stays.
+    """
+    rows = words = 0
+    for sentence in range(reading.first_sentences[text], reading.first_sentences[text + 1]):
+        first, start, end = words, reading.starts[sentence], reading.stops[sentence]
+        for word in range(reading.first_words[sentence], reading.first_words[sentence + 1]):
+            if not (settings.drops_stop_words and reading.is_function[word]):
+                room.kept[words] = word
+                words += 1
+        if words == first:
+            continue
+        if rows and room.rows[rows - 1, 1] - room.rows[rows - 1, 0] < settings.min_terms:
+            rows -= 1
+            first = room.rows[rows, 0]
+            if settings.merged_end_is_short:
+                end = room.rows[rows, 3] + end - start
+            start = room.rows[rows, 2]
+        room.rows[rows, 0], room.rows[rows, 1], room.rows[rows, 2], room.rows[rows, 3] = first, words, start, end
+        rows += 1
+    return rows, words
+
+
+@kernel
+def _number_terms(reading: Reading, places: Numbers, room: _Room, words: int) -> int:
+    """Notes the different terms, ascending, and for each word the place of its own among them; returns their number."""
+    found = 0
+    for at in range(words):
+        term = reading.terms[room.kept[at]]
+        room.local[at] = term
+        if places[term] < 0:
+            places[term] = 0
+            room.known[found] = term
+            found += 1
+    _sort(room.known[:found])
+    for place in range(found):
+        places[room.known[place]] = place
+    for at in range(words):
+        room.local[at] = places[room.local[at]]
+    for place in range(found):
+        places[room.known[place]] = -1
+    return found
+
+
+@kernel
+def _sort(values: Numbers) -> None:
+    """Shell's sort: quick where there are few, and where they are nearly in order."""
+    gap = 1
+    while gap < len(values) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for end in range(gap, len(values)):
+            value, at = values[end], end
+            while at >= gap and values[at - gap] > value:
+                values[at] = values[at - gap]
+                at -= gap
+            values[at] = value
+        gap //= 3
+
+
+@kernel
+def _write_rows(part: Numbers, room: _Room, rows: int, known: int) -> tuple[int, int]:
+    """Writes the sentences and their terms, from the header on; returns the number of entries, and where they end."""
+    row_starts = HEADER + 2 * rows
+    columns, counts = room.columns, room.counts
+    entries = part[row_starts] = 0
+    for row in range(rows):
+        first, end, start = room.rows[row, 0], room.rows[row, 1], entries
+        own = columns[start : start + end - first]
+        own[:] = room.local[first:end]
+        _sort(own)
+        for column in own:
+            if entries > start and columns[entries - 1] == column:
+                counts[entries - 1] += 1
+            else:
+                columns[entries], counts[entries] = column, 1
+                entries += 1
+        part[HEADER + row], part[HEADER + rows + row] = room.rows[row, 2], room.rows[row, 3]
+        part[row_starts + row + 1] = entries
+    at = _put(part, row_starts + rows + 1, columns[:entries])
+    at = _put(part, at, counts[:entries])
+    at = _put(part, at, room.known[:known])
+    frequencies = part[at : at + known]
+    frequencies[:] = 0
+    for entry in range(entries):
+        frequencies[columns[entry]] += 1
+    return entries, at + known
+
+
+@kernel
+def _put(part: Numbers, at: int, values: Numbers) -> int:
+    """Copies the values there; returns where they end."""
+    end = at + len(values)
+    part[at:end] = values
+    return end
+
+
+@kernel
+def _write_words(
+    part: Numbers,
+    at: int,
+    reading: Reading,
+    text: int,
+    classes: Classes,
+    room: _Room,
+    words: int,
+) -> int:
+    """Writes the words from `at` on, with the characters and prices of the cuts between them; returns where they end."""
+    starts, at = _next(part, at, words)
+    ends, at = _next(part, at, words)
+    first_byte = _put(part, at, room.local[:words])
+    functions, at = _next_bytes(part, first_byte, words)
+    prices, at = _next_bytes(part, at, words + 1)
+    part[first_byte:at] = 0
+    cuts = _find_cuts(reading, text, classes, room.cuts) if words else 0
+    cut = 0
+    for word in range(words):
+        read = room.kept[word]
+        start, price = reading.word_starts[read], WORD_PRICE
+        while cut < cuts and room.cuts[cut, 1] <= reading.word_starts[read]:
+            its_price = room.cuts[cut, 2]
+            if word and (its_price < price or price == WORD_PRICE):
+                ends[word - 1] = room.cuts[cut, 0]
+            if its_price <= price:
+                start, price = room.cuts[cut, 1], its_price
+            cut += 1
+        starts[word], ends[word] = start, reading.word_ends[read]
+        prices[word] = price if word else SENTENCE_PRICE
+        functions[word] = reading.is_function[read]
+    prices[words] = SENTENCE_PRICE
+    if words and cut < cuts:
+        ends[words - 1] = room.cuts[cut, 0]
+    return at
+
+
+@kernel
+def _find_cuts(reading: Reading, text: int, classes: Classes, cuts: Numbers) -> int:
+    """Writes the white space between sentences and between lines, with what a cut there costs; returns its number."""
+    codes = reading.codes[reading.ends[text] : reading.ends[text + 1]]
+    first, last = reading.first_sentences[text], reading.first_sentences[text + 1]
+    sentence, before, count, at = first, 0, 0, 0
+    while at <= len(codes):
+        if at < len(codes) and codes[at] != NEWLINE:
+            at += 1
+            continue
+        start = end = at
+        while start > 0 and classes[codes[start - 1]] & SPACE:
+            start -= 1
+        while end < len(codes) and classes[codes[end]] & SPACE:
+            end += 1
+        is_known = at == len(codes)
+        while sentence <= last and before <= start:
+            is_known |= before == start
+            cuts[count, 0] = before
+            cuts[count, 1] = reading.starts[sentence] if sentence < last else len(codes)
+            cuts[count, 2] = SENTENCE_PRICE
+            if sentence < last:
+                before = reading.stops[sentence]
+            sentence += 1
+            count += 1
+        if not is_known:
+            cuts[count, 0], cuts[count, 1], cuts[count, 2] = start, end, LINE_PRICE
+            count += 1
+        at = end + 1
+    return count
+
+
+@kernel
+def _write_counts(part: Numbers, at: int, room: _Room, rows: int, known: int, words: int) -> int:
+    """Writes how many words have each term, and which words each row has; returns where they end."""
+    counts, at = _next(part, at, known)
+    counts[:] = 0
+    for word in range(words):
+        counts[room.local[word]] += 1
+    for row in range(rows):
+        part[at + row] = room.rows[row, 0] if words else 0
+        part[at + rows + row] = room.rows[row, 1] if words else 0
+    return at + 2 * rows

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rote.alignment.preparation import PreparedText
 from rote.kernels import kernel
 
 Ints = npt.NDArray[np.int32 | np.int64]
@@ -19,20 +18,20 @@ its strongest. Only texts of thousands of sentences that repeat themselves reach
 
 
 class Rows(NamedTuple):
-    """The sentences of one text as the kernels read them: the arrays of `PreparedText`."""
+    """Sentences of a text and their term counts, as compressed sparse rows (row = sentence, column = local term)."""
 
     starts: Ints
     ends: Ints
+    """Characters of the sentences."""
     row_starts: Ints
+    """Length: sentences + 1. Row i holds the entries row_starts[i] to row_starts[i + 1]."""
     columns: Ints
-    counts: Ints | npt.NDArray[np.float32]
+    """Index into `terms`, ascending within a row."""
+    counts: Ints
     terms: Ints
+    """Numbers of the text's terms, private to the process, ascending."""
     frequencies: Ints
-
-
-def rows_of(text: PreparedText) -> Rows:
-    """The arrays that the kernels read."""
-    return Rows(text.starts, text.ends, text.row_starts, text.columns, text.counts, text.terms, text.frequencies)
+    """Number of sentences that hold the term, per local term."""
 
 
 class WeightedRows(NamedTuple):

@@ -17,6 +17,7 @@ from rote.kernels import kernel
 
 Symbols = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int32 | np.int64]
+Bools = npt.NDArray[np.bool_]
 Matches = npt.NDArray[np.int32]
 """One row per shared run: where it starts in the row that is read, where in the indexed one, how long it is."""
 
@@ -39,6 +40,67 @@ class Blocks(NamedTuple):
     """The first block of each slot, or -1; a power of two of slots, most of them empty, as most questions are vain."""
     following: Ints
     """The next block of the same slot, or -1; ascending."""
+
+
+@kernel
+def hash_blocks(symbols: Symbols, size: int, hashes: Ints) -> int:
+    """Writes a number for each block of `size` symbols; returns how many there are. What is left at the end is in none."""
+    count = len(symbols) // size
+    for block in range(count):
+        hashes[block] = _fold(_hash(symbols, block * size, size))
+    return count
+
+
+class BlockOwners(NamedTuple):
+    """A hash table of the blocks of several texts."""
+
+    numbers: Ints
+    """See `hash_blocks`; -1 where a slot is empty, as most are."""
+    owners: Ints
+    """A text that holds the block; each in a slot of its own."""
+
+
+@kernel
+def no_owners(most: int) -> BlockOwners:
+    """A table with room for so many blocks."""
+    slots = 8
+    while slots < 4 * most:
+        slots *= 2
+    return BlockOwners(np.full(slots, -1, np.int32), np.empty(slots, np.int32))
+
+
+@kernel
+def add_owner(table: BlockOwners, hashes: Ints, owner: int) -> None:
+    """Adds the blocks of one more text."""
+    mask = len(table.numbers) - 1
+    for number in hashes:
+        slot = number & mask
+        while table.numbers[slot] >= 0 and not (table.numbers[slot] == number and table.owners[slot] == owner):
+            slot = (slot + 1) & mask
+        table.numbers[slot], table.owners[slot] = number, owner
+
+
+@kernel
+def mark_owners(symbols: Symbols, size: int, table: BlockOwners, is_met: Bools) -> None:
+    """Marks the texts of which a block is, most probably, a stretch of these symbols."""
+    mask, power, value = len(table.numbers) - 1, _power(size), np.uint64(0)
+    for start in range(len(symbols) - size + 1):
+        if start == 0:
+            value = _hash(symbols, 0, size)
+        else:
+            value = _roll(value, symbols[start - 1], symbols[start + size - 1], power)
+        number = _fold(value)
+        slot = number & mask
+        while table.numbers[slot] >= 0:
+            if table.numbers[slot] == number:
+                is_met[table.owners[slot]] = True
+            slot = (slot + 1) & mask
+
+
+@kernel
+def _fold(value: np.uint64) -> int:
+    """31 bits of a hash: as few as fit into a prepared text."""
+    return int(np.int64((value * _SPREAD) >> np.uint64(33)))
 
 
 @kernel
@@ -94,7 +156,7 @@ def _power(size: int) -> np.uint64:
 @kernel
 def _slot(value: np.uint64, slots: int) -> int:
     """The low bits of a polynomial hash depend on few symbols' low bits: the high ones choose the slot."""
-    return int(np.int64((value * _SPREAD) >> np.uint64(33)) & (slots - 1))
+    return _fold(value) & (slots - 1)
 
 
 @kernel

@@ -2,19 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from rote.alignment.symbols import Blocks, Ints, Matches, Symbols, cut_blocks, find_matches, keep_maximal
-from rote.characters import character_classes, word_end
+from rote.alignment.symbols import Bools, Ints, Matches, Symbols, cut_blocks, find_matches, keep_maximal
+from rote.characters import BLANK, SPACE, Classes, Codes, character_classes, codes_of, word_end
 from rote.kernels import kernel
 from rote.records import Span
-
-SPACE = 32
-_IS_SPACE = np.array([chr(code).isspace() for code in range(0x3001)])
-"""By code point; there is no white space above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,76 +21,80 @@ class CommonRun:
     chars: int
 
 
-@dataclass(frozen=True, eq=False)
-class SymbolText:
+class SymbolText(NamedTuple):
     """A text as its runs are compared: one number per character that counts."""
 
     symbols: Symbols
     places: Ints
     """Where each symbol stands in the text; behind the last, the length of the text."""
 
-    @cached_property
-    def may_end(self) -> npt.NDArray[np.bool_]:
-        """For each place between two symbols, before the first and behind the last: no word reaches across it."""
-        return _may_end(self.symbols, character_classes())
+
+class Boundaries(NamedTuple):
+    """For each place between two symbols, from `first` on: no word reaches across it."""
+
+    first: int
+    is_between: Bools
 
 
 def raw_symbols(text: str) -> SymbolText:
-    """The characters as they are, every run of white space made one space."""
-    return SymbolText(*_normalise(_codes(text), _IS_SPACE))
+    """The characters as they are, every run of white space made one blank."""
+    return collapse_space(codes_of(text), character_classes())
 
 
 def word_symbols(text: str) -> SymbolText:
-    """The words in lower case with one space between them: what the published tools compare."""
+    """The words in lower case with one blank between them: what the published tools compare."""
     lowered = text.lower()
     if len(lowered) != len(text):
         lowered = "".join(character.lower()[0] for character in text)
-    return SymbolText(*_join_words(_codes(text), _codes(lowered), character_classes()))
-
-
-def _codes(text: str) -> Symbols:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    return _join_words(codes_of(text), codes_of(lowered), character_classes())
 
 
 @kernel
-def _normalise(codes: Symbols, is_space: npt.NDArray[np.bool_]) -> tuple[Symbols, Ints]:
+def collapse_space(codes: Codes, classes: Classes) -> SymbolText:
+    """See `raw_symbols`."""
     symbols, places, size = np.empty(len(codes), np.uint32), np.empty(len(codes) + 1, np.int32), 0
     was_space = False
-    for place in range(len(codes)):
-        white = codes[place] < len(is_space) and is_space[codes[place]]
-        if not (white and was_space):
-            symbols[size], places[size] = (SPACE if white else codes[place]), place
+    for place, code in enumerate(codes):
+        is_space = classes[code] & SPACE != 0
+        if not (is_space and was_space):
+            symbols[size], places[size] = (BLANK if is_space else code), place
             size += 1
-        was_space = white
+        was_space = is_space
     places[size] = len(codes)
-    return symbols[:size], places[: size + 1]
+    return SymbolText(symbols[:size], places[: size + 1])
 
 
 @kernel
-def _join_words(codes: Symbols, lowered: Symbols, classes: npt.NDArray[np.uint8]) -> tuple[Symbols, Ints]:
+def _join_words(codes: Codes, lowered: Codes, classes: Classes) -> SymbolText:
     symbols, places, size = np.empty(2 * len(codes), np.uint32), np.empty(2 * len(codes) + 1, np.int32), 0
     at = 0
     while at < len(codes):
         end = word_end(codes, at, classes)
         if end > at and size:
-            symbols[size], places[size] = SPACE, at
+            symbols[size], places[size] = BLANK, at
             size += 1
         for place in range(at, end):
             symbols[size], places[size] = lowered[place], place
             size += 1
         at = max(end, at + 1)
     places[size] = len(codes)
-    return symbols[:size], places[: size + 1]
+    return SymbolText(symbols[:size], places[: size + 1])
 
 
 @kernel
-def _may_end(symbols: Symbols, classes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    found, at = np.ones(len(symbols) + 1, np.bool_), 0
-    while at < len(symbols):
-        end = max(word_end(symbols, at, classes), at + 1)
-        found[at + 1 : end] = False
-        at = end
-    return found
+def _raw_boundaries(symbols: Symbols, start: int, end: int, classes: Classes) -> Boundaries:
+    """The boundaries of raw symbols, at least those from `start` to `end`, inclusive."""
+    while start > 0 and symbols[start - 1] != BLANK:
+        start -= 1
+    while end < len(symbols) and symbols[end] != BLANK:
+        end += 1
+    found, at = np.ones(end - start + 1, np.bool_), start
+    while at < end:
+        stop = max(word_end(symbols[:end], at, classes), at + 1)
+        for place in range(at + 1, stop):
+            found[place - start] = False
+        at = stop
+    return Boundaries(start, found)
 
 
 def shared_runs(read: str, indexed: str, *, min_chars: int) -> list[CommonRun]:
@@ -108,25 +107,13 @@ def shared_runs(read: str, indexed: str, *, min_chars: int) -> list[CommonRun]:
     >>> shared_runs("the red fox ran", "a red  fox", min_chars=5)
     [CommonRun(read=Span(start=4, end=11), indexed=Span(start=2, end=10), chars=7)]
     """
-    others = raw_symbols(indexed)
-    return runs_between(read, raw_symbols(read), others, cut_blocks(others.symbols, block_size(min_chars)), min_chars)
-
-
-def block_size(least: int) -> int:
-    """The largest block that every run of at least `least` symbols holds, wherever it starts."""
-    return max(1, least // 2)
-
-
-def runs_between(
-    read: str, symbols: SymbolText, indexed: SymbolText, blocks: Blocks, min_chars: int
-) -> list[CommonRun]:
-    """`shared_runs` of a text with another that has been cut into blocks of `block_size(min_chars)`."""
-    matches = find_matches(symbols.symbols, blocks, min_chars)
+    symbols, others = raw_symbols(read), raw_symbols(indexed)
+    matches = find_matches(symbols.symbols, cut_blocks(others.symbols, block_size(min_chars)), min_chars)
     if not len(matches):
         return []
     kept: list[CommonRun] = []
-    matches = keep_maximal(_between_words(matches, symbols.may_end, indexed.may_end))
-    for run in _runs(_without_outer_space(matches, symbols.symbols), symbols, indexed):
+    matches = keep_maximal(_between_raw_words(matches, symbols.symbols, others.symbols, character_classes()))
+    for run in _runs(_without_outer_space(matches, symbols.symbols), symbols, others):
         if run.chars < min_chars or not any(character.isalnum() for character in run.read.of(read)):
             continue
         if kept and 2 * kept[-1].read.overlap(run.read) > min(len(kept[-1].read), len(run.read)):
@@ -136,18 +123,33 @@ def runs_between(
     return kept
 
 
+def block_size(least: int) -> int:
+    """The largest block that every run of at least `least` symbols holds, wherever it starts."""
+    return max(1, least // 2)
+
+
 @kernel
-def _between_words(matches: Matches, own: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> Matches:
+def _between_raw_words(matches: Matches, read: Symbols, indexed: Symbols, classes: Classes) -> Matches:
+    starts, others, lengths = matches[:, 0], matches[:, 1], matches[:, 2]
+    own = _raw_boundaries(read, starts.min(), (starts + lengths).max(), classes)
+    other = _raw_boundaries(indexed, others.min(), (others + lengths).max(), classes)
+    return _between_words(matches, own, other)
+
+
+@kernel
+def _between_words(matches: Matches, own: Boundaries, other: Boundaries) -> Matches:
     """The matches cut to where a word of neither text is torn; those without such a place are left out."""
     found, count = np.empty_like(matches), 0
-    for start, shift, length in zip(matches[:, 0], matches[:, 1] - matches[:, 0], matches[:, 2]):  # noqa: B905
-        end = start + length
-        while start < end and not (own[start] and other[start + shift]):
+    for match in range(len(matches)):
+        start, end = matches[match, 0] - own.first, matches[match, 0] + matches[match, 2] - own.first
+        shift = matches[match, 1] - other.first - start
+        while start < end and not (own.is_between[start] and other.is_between[start + shift]):
             start += 1
-        while start < end and not (own[end] and other[end + shift]):
+        while start < end and not (own.is_between[end] and other.is_between[end + shift]):
             end -= 1
         if start < end:
-            found[count, 0], found[count, 1], found[count, 2] = start, start + shift, end - start
+            found[count, 0], found[count, 2] = start + own.first, end - start
+            found[count, 1] = start + shift + other.first
             count += 1
     return found[:count]
 
@@ -156,9 +158,9 @@ def _between_words(matches: Matches, own: npt.NDArray[np.bool_], other: npt.NDAr
 def _without_outer_space(matches: Matches, symbols: Symbols) -> Matches:
     found = matches.copy()
     for run in found:
-        if symbols[run[0]] == SPACE:
+        if symbols[run[0]] == BLANK:
             run[0], run[1], run[2] = run[0] + 1, run[1] + 1, run[2] - 1
-        if run[2] and symbols[run[0] + run[2] - 1] == SPACE:
+        if run[2] and symbols[run[0] + run[2] - 1] == BLANK:
             run[2] -= 1
     return found[found[:, 2] > 0]
 
@@ -187,7 +189,7 @@ def shared_word_runs(read: str, indexed: str, *, min_chars: int) -> list[CommonR
     matches = find_matches(one.symbols, cut_blocks(two.symbols, block_size(least)), least)
     if not len(matches):
         return []
-    matches = _between_words(matches, _is_word_end(one.symbols), _is_word_end(two.symbols))
+    matches = _between_words(matches, _word_boundaries(one.symbols), _word_boundaries(two.symbols))
     runs = _runs(keep_maximal(_without_outer_space(matches, one.symbols)), one, two)
     return [run for run in runs if len(run.indexed) > min_chars]
 
@@ -197,10 +199,10 @@ def _least_symbols(symbols: Symbols, places: Ints, min_chars: int) -> int:
     """Symbols in the shortest run of words that takes more than `min_chars` characters of the text; else, one too many."""
     least, end = len(symbols) + 1, 0
     for start in range(len(symbols)):
-        if start and symbols[start - 1] != SPACE:
+        if start and symbols[start - 1] != BLANK:
             continue
         while end < len(symbols) and (
-            places[end] + 1 - places[start] <= min_chars or (end + 1 < len(symbols) and symbols[end + 1] != SPACE)
+            places[end] + 1 - places[start] <= min_chars or (end + 1 < len(symbols) and symbols[end + 1] != BLANK)
         ):
             end += 1
         if end == len(symbols):
@@ -210,12 +212,12 @@ def _least_symbols(symbols: Symbols, places: Ints, min_chars: int) -> int:
 
 
 @kernel
-def _is_word_end(symbols: Symbols) -> npt.NDArray[np.bool_]:
-    """As `_may_end`, of words joined by spaces."""
+def _word_boundaries(symbols: Symbols) -> Boundaries:
+    """The boundaries of words joined by blanks."""
     found = np.ones(len(symbols) + 1, np.bool_)
     for place in range(1, len(symbols)):
-        found[place] = symbols[place - 1] == SPACE or symbols[place] == SPACE
-    return found
+        found[place] = symbols[place - 1] == BLANK or symbols[place] == BLANK
+    return Boundaries(0, found)
 
 
 def covered_chars(span: Span, by: Iterable[Span]) -> int:

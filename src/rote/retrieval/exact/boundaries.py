@@ -7,14 +7,14 @@ blank holds one, so tokens behind it do not depend on what stands before.
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.characters import ALPHANUMERIC, DIGIT, LETTER, MARK, is_apostrophe, is_point, word_end
+from rote.characters import ALPHANUMERIC, DIGIT, LETTER, MARK, Classes, is_apostrophe, is_point, word_end
 from rote.kernels import kernel
 
 
 @kernel
 def read_tokens(
     content: NDArray[np.uint8],
-    classes: NDArray[np.uint8],
+    classes: Classes,
     starts: NDArray[np.int64],
     last_end: NDArray[np.int64],
     chars: NDArray[np.int64],
@@ -54,7 +54,7 @@ def read_tokens(
 
 
 @kernel
-def is_boundary(content: NDArray[np.uint8], place: int, classes: NDArray[np.uint8]) -> bool:
+def is_boundary(content: NDArray[np.uint8], place: int, classes: Classes) -> bool:
     """Whether a token ends before that byte of normal texts (see `normal_texts`), and another one begins.
 
     Decided by the characters on both sides where they can: one that stands in no word, two letters, two digits.
@@ -76,7 +76,7 @@ def is_boundary(content: NDArray[np.uint8], place: int, classes: NDArray[np.uint
 
 
 @kernel
-def _is_boundary_by_words(content: NDArray[np.uint8], place: int, classes: NDArray[np.uint8]) -> bool:
+def _is_boundary_by_words(content: NDArray[np.uint8], place: int, classes: Classes) -> bool:
     """The same where the characters on both sides do not decide it: reads word by word from the last blank on."""
     start = end = place
     while start > 0 and not _ends_words(content[start - 1]):

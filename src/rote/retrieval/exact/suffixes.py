@@ -10,6 +10,7 @@ All byte arrays end in `PAD` bytes that no search passes: those of the query dif
 import numpy as np
 from numpy.typing import NDArray
 
+from rote.characters import Classes
 from rote.kernels import kernel
 from rote.retrieval.exact.boundaries import is_boundary
 
@@ -185,7 +186,7 @@ def reach(
     letters: NDArray[np.int64],
     content: NDArray[np.uint8],
     suffixes: NDArray[np.int32],
-    classes: NDArray[np.uint8],
+    classes: Classes,
     min_chars: int,
     longest: int,
     ends: NDArray[np.int64],
@@ -257,7 +258,7 @@ def interval(
 
 @kernel
 def aligned_starts(
-    content: NDArray[np.uint8], suffixes: NDArray[np.int32], low: int, high: int, size: int, classes: NDArray[np.uint8]
+    content: NDArray[np.uint8], suffixes: NDArray[np.int32], low: int, high: int, size: int, classes: Classes
 ) -> NDArray[np.int64]:
     """Where those of the suffixes low : high start that begin at a boundary and have one `size` bytes on."""
     starts = np.empty(high - low, dtype=np.int64)
