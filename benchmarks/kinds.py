@@ -21,8 +21,8 @@ not stand in the text. The kind is the most severe one found at the planted plac
 One JSON object a line on stdout, the machine first; then for each condition the number of texts by kind, the shares
 where the kind is right and where anything was found (with Wilson's interval), and the shares of the planted characters
 that were found and of the matched characters that were planted; then for each class of kinds recall and precision, over
-the planted texts and those with nothing of their length: precision depends on that mixture. The tables in a readable
-form on standard error.
+the planted texts and those with nothing of their length: precision depends on that mixture; and how much was found in
+texts with and without capitals. The tables in a readable form on standard error.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from topics import read_sources, read_summaries
 from rote.alignment import PRESETS, Aligner, make_aligner
 from rote.alignment.detector import try_text
 from rote.config import AlignmentConfig
-from rote.records import KINDS, NOTHING, Estimate, Kind, Trial
+from rote.records import KINDS, NOTHING, Estimate, Kind, Span, Trial
 from rote.scoring.detector import DetectorRow, detector_rows, is_right
 from rote.scoring.estimation import wilson
 
@@ -49,6 +49,9 @@ CLASSES: dict[str, tuple[Kind, ...]] = {
     "idea": ("idea",),
 }
 """Near-verbatim and paraphrase are one class here: an edited word more or less decides between them."""
+
+LEAST_CAPITALS = 0.005
+"""Share of capitals among the letters below which a text has none to speak of; English prose has about 0.03."""
 
 Line = dict[str, str | int | float | None]
 
@@ -83,6 +86,20 @@ def _rate(name: str, trials: Sequence[Trial]) -> Line:
     return {f"{name}_n": len(trials), **{key: value and round(value, 4) for key, value in values.items()}}
 
 
+def lines_of_case(trials: Sequence[Trial]) -> Iterator[Line]:
+    """How much was found of passages with 20 to 50 % of their words edited, by whether the text around has capitals."""
+    edited = [trial for trial in trials if trial.condition in ("edited-20", "edited-30", "edited-50")]
+    for name, is_cased in (("with capitals", True), ("without capitals", False)):
+        found = [trial.kind is not None for trial in edited if _has_capitals(trial) == is_cased]
+        yield {"around": name, "edited": len(found), "found": round(sum(found) / max(1, len(found)), 4)}
+
+
+def _has_capitals(trial: Trial) -> bool:
+    place = trial.planted or Span(0, 0)
+    around = trial.text[: place.start] + trial.text[place.end :]
+    return sum(map(str.isupper, around)) >= LEAST_CAPITALS * sum(map(str.isalpha, around))
+
+
 def run(maker: Maker, aligner: Aligner, count: int) -> None:
     """All tables of a preset."""
     nothing: dict[bool, list[Trial]] = {}
@@ -97,12 +114,13 @@ def run(maker: Maker, aligner: Aligner, count: int) -> None:
         planted = [trial for trial in trials if trial.condition not in NOTHING]
         rows = detector_rows(trials, {trial.example_id: trial.example_id for trial in trials})
         classes = [] if table.by_people else list(lines_of_classes([*planted, *nothing[table.is_short]]))
-        for line in [*lines_of_conditions(rows), *classes]:
+        by_case = list(lines_of_case(trials)) if table.around == "unrelated" and not table.by_people else []
+        for line in [*lines_of_conditions(rows), *classes, *by_case]:
             print(json.dumps({"preset": maker.preset.name, "table": table.name, **line}), flush=True)
-        show(table, maker.preset.name, rows, classes, seconds=time.process_time() - start)
+        show(table, maker.preset.name, rows, [*classes, *by_case], seconds=time.process_time() - start)
 
 
-def show(table: Table, preset: str, rows: Sequence[DetectorRow], classes: Sequence[Line], *, seconds: float) -> None:
+def show(table: Table, preset: str, rows: Sequence[DetectorRow], lines: Sequence[Line], *, seconds: float) -> None:
     """The table in a readable form on standard error."""
     heads = ("verbatim", "near-verb.", "paraphrase", "idea", "weak", "none")
     print(f"\n{table.name} ({preset}, {seconds:.1f} CPU seconds)", file=sys.stderr)
@@ -112,7 +130,10 @@ def show(table: Table, preset: str, rows: Sequence[DetectorRow], classes: Sequen
             counts = "".join(f"{count or '·':>11}" for count in row.kinds)
             items = [row.right, row.found, row.recalled_chars, row.precise_chars]
             print(f"{row.title:36}{counts}   {'  '.join(map(_percent, items))}", file=sys.stderr)
-    for line in classes:
+    for line in lines:
+        if "kind" not in line:
+            print(json.dumps(line), file=sys.stderr)
+            continue
         recall, precision = (_percent_of(line, name) for name in ("recall", "precision"))
         print(f"{line['kind']}: recall {recall}, precision {precision}", file=sys.stderr)
 
