@@ -12,7 +12,7 @@ import pytest
 from fakes import MEMBERS, NON_MEMBERS, memorised_toy
 from rote import runs
 from rote.cli import main
-from rote.records import Estimate, Example, Score, Trial
+from rote.records import Estimate, Example, Score, Separation, Trial
 from rote.runs import Run
 
 NOT_COMPARED = {"manifest.json", "config.toml", "report.html", "report.json"}
@@ -79,6 +79,35 @@ def test_the_toy_gives_back_its_eight_members_and_no_non_member(toy_folder: Path
     assert "Of 8 member records, 8" in page
     report = json.loads((tmp_path / runs.REPORT_JSON).read_text(encoding="utf-8"))
     assert report
+
+
+def test_members_are_told_from_non_members_by_the_tuned_model_alone(toy_folder: Path, tmp_path: Path) -> None:
+    assert audit(toy_folder, tmp_path) == 0
+    separations = Run(tmp_path).read(runs.SEPARATIONS, Separation)
+    found = {(item.metric, item.model, item.statistic): item for item in separations if item.stratum == "all"}
+    for score in ("text_loss", "zlib", "lowercase", "min_k", "min_k_plus_plus", "reference_ratio", "ez_mia", "wbc"):
+        assert found[score, "tuned", "auc"].value == 1.0, score
+        assert found[score, "tuned", "p_value_holm"].value < 0.01, score  # type: ignore[operator]
+    assert found["recall_ratio", "tuned", "auc"].nonmembers == 5, "three are the prefix"
+    assert found["text_loss", "base", "auc"].value < 0.9  # type: ignore[operator]
+    assert found["blind_baseline", "blind", "auc"].value < 0.9  # type: ignore[operator]
+    agreed = [item for (metric, _, _), item in estimates(tmp_path).items() if metric == "greedy_agreement"]
+    assert [(item.events, item.n) for item in agreed] == [(8, 8)] * 4, "both models, members and non-members"
+
+
+def test_a_change_of_one_membership_score_makes_no_pass_again(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audit(toy_folder, tmp_path)
+    capsys.readouterr()
+    audit(toy_folder, tmp_path, "--min-k-share", "0.5", "--draws", "1,7")
+    said = capsys.readouterr().err
+    assert "scores.jsonl: stale, min_k_share was 0.2, is 0.5" in said
+    assert "token-scores-tuned.jsonl: up to date" in said
+    assert "variants-tuned.jsonl: up to date" in said
+    assert ("discoverable@t1-k0-p1,n=7,p=0.5", "tuned", "member") in estimates(tmp_path)
+    audit(toy_folder, tmp_path, "--membership", "zlib")
+    assert not (tmp_path / runs.VARIANTS.format(model="tuned")).exists()
 
 
 def test_true_suffixes_are_all_found_and_shuffled_ones_are_not(toy_folder: Path, tmp_path: Path) -> None:
@@ -150,7 +179,17 @@ def test_a_stage_without_its_input_names_what_is_missing(
     assert "does not exist: run the stage that makes it first" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("gate", "code"), [("extractable=0.5", 3), ("extractable=1", 0), ("verbatim@4=0.1", 4)])
+@pytest.mark.parametrize(
+    ("gate", "code"),
+    [
+        ("extractable=0.5", 3),
+        ("extractable=1", 0),
+        ("verbatim@4=0.1", 4),
+        ("auc:text_loss=0.9", 3),
+        ("auc:blind_baseline=0.99", 0),
+        ("tpr@0.01:min_k=0.5", 4),
+    ],
+)
 def test_gates_tell_passed_from_breached_from_not_measured(
     toy_folder: Path, tmp_path: Path, gate: str, code: int
 ) -> None:
