@@ -61,7 +61,9 @@ COMMANDS = (
     Command("retrieve", "stage 4: find candidate training texts", "Indexes the training texts and finds candidates for each generation.", ("retrieval",), "run"),
     Command("align", "stage 5: find shared passages and their kinds", "Aligns each generation with its candidates and tells verbatim, paraphrase and idea apart.", ("alignment",), "run"),
     Command("score", "stage 6: scores, rates, intervals, controls", "Turns matches and token scores into scores and estimates. Checks --fail-above.", ("scoring",), "run"),
+    Command("references", "train reference models for RMIA and LiRA", "Fine-tunes the base model several times, each time on a random half of members and non-members (LoRA by default; learning rate and epochs: as for `rote finetune`), and keeps what each of these models says of every record. `rote score` then adds RMIA, LiRA and counterfactual memorisation.", ("model", "finetuning", "references"), "run"),
     Command("attend", "stage 6b: where the model attends", "Measures for every layer and head how concentrated the tuned model's attention over its input is while it writes, compares memorised members with others of the same length, and how much of the records' own prompts the completions need. Writes attention.html. The run's scores must be made.", ("model", "attention"), "run"),
+    Command("compress", "stage 6c: how short a prompt brings a record out (slow)", "Searches, by gradients, the shortest prompt after which the tuned model writes a record's text, for the members and non-members of the least loss, and the same under the base model. A text that comes out of a prompt shorter than itself is memorised. Slow: minutes for each record. The run's scores must be made; an interrupted search goes on where it stopped.", ("model", "compression"), "run"),
     Command("report", "stage 7: the HTML page and report.json", "Writes report.html (self-contained) and report.json.", ("reporting", "scoring"), "run"),
     Command("show", "the results in the terminal", "Prints the verdict and the estimates of a run, or one record with its generation and training text side by side.", (), "runs"),
     Command("compare", "several runs beside each other", "Writes one HTML page that compares runs, and prints the table.", (), "runs"),
@@ -263,6 +265,8 @@ def _run_stage(options: argparse.Namespace) -> int:
     """A command that works on a run folder: one stage, all of them, or a look before."""
     from rote import pipeline, stages
     from rote.attention.attending import attend
+    from rote.compression import compress
+    from rote.references import train_references
 
     functions = {
         "check": pipeline.check,
@@ -273,7 +277,9 @@ def _run_stage(options: argparse.Namespace) -> int:
         "align": stages.align,
         "score": stages.score,
         "report": stages.report,
+        "references": train_references,
         "attend": attend,
+        "compress": compress,
     }
     exists = "run" in options
     folder: Path = options.run if exists else options.out or Path("runs") / options.command

@@ -291,6 +291,16 @@ class ScoringConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReferencesConfig:
+    """Models trained on random halves of the records (`rote references`); how they train stands in [finetuning]."""
+
+    models: int = setting(
+        8, "reference models, an even number: they come in pairs of complementary halves", check=_positive, must="> 0"
+    )
+    strategy: Strategy = setting("lora", "how they are fine-tuned, whatever finetuning.strategy says")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionConfig:
     """Where the tuned model attends, and how much of its input it needs (`rote attend`)."""
 
@@ -299,6 +309,20 @@ class AttentionConfig:
     )
     maps: int = setting(3, "memorised and other records whose attention is drawn", check=_not_negative, must=">= 0")
     needed_input: bool = setting(True, "also measure how much of the records' own prompts the completions need")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressionConfig:
+    """How `rote compress` searches the shortest prompts that bring a text out; slow."""
+
+    records: int = setting(5, "members and non-members to search for, those of the least loss", check=_positive, must="> 0")
+    target_tokens: int = setting(
+        30, "tokens of the reference that must come out", check=lambda value: value > 1, must="> 1"
+    )
+    steps: int = setting(100, "gradient steps for the first prompt length", check=_positive, must="> 0")
+    candidates: int = setting(64, "prompts tried in each step", check=_positive, must="> 0")
+    favoured: int = setting(64, "tokens that the gradient proposes for each place", check=_positive, must="> 0")
+    seed: int = setting(0, "seed of the search")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,7 +347,9 @@ class AuditConfig:
     retrieval: RetrievalConfig = RetrievalConfig()
     alignment: AlignmentConfig = AlignmentConfig()
     scoring: ScoringConfig = ScoringConfig()
+    references: ReferencesConfig = ReferencesConfig()
     attention: AttentionConfig = AttentionConfig()
+    compression: CompressionConfig = CompressionConfig()
     reporting: ReportingConfig = ReportingConfig()
 
     def __post_init__(self) -> None:

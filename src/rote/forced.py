@@ -65,6 +65,7 @@ def pass_scores(
     generations: Sequence[Generation],
 ) -> list[Score]:
     """The scores of every pass, and the blind baseline beside them."""
+    from rote.references import reference_scores
     from rote.scoring.likelihood_scores import score_against_base, score_agreement, score_likelihood, score_priors
     from rote.scoring.membership_scores import score_blindly, score_membership
 
@@ -78,6 +79,7 @@ def pass_scores(
         found += score_likelihood(items, store, schemes=_schemes(run, name), config=scoring)
         found += score_agreement(items, generations, prompts, store, max_new_tokens=config.generation.max_new_tokens)
         found += score_membership(items, base, variants, by_id, store, config=scoring)
+    found += reference_scores(config, run, passes["tuned"])
     found += score_blindly(prompts, {example.id: example for example in examples}, seed=config.generation.seed)
     return found
 

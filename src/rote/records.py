@@ -115,6 +115,22 @@ class TokenScores:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ReferencePass:
+    """A pass of one reference model, which was trained on a random half of the records, over one prompt and its reference."""
+
+    prompt_id: str
+    example_id: str
+    number: int
+    """Of the reference model, from 0."""
+    included: bool
+    """Whether that model was trained on the record."""
+    key: str
+    """Under which the token store has the statistics of the scored tokens."""
+    prompt_tokens: int
+    """The first so many scored tokens are the prompt's."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class AttentionScores:
     """How concentrated the tuned model's attention over its input was while it wrote one generation.
 
@@ -309,6 +325,22 @@ class PersonalItem:
     in_prompt: bool
     in_base: bool | None
     """The base model wrote it at the same prompt; None where there is no base model, or it is the base model's text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Compression:
+    """The shortest prompt that was found to bring out the beginning of a reference."""
+
+    prompt_id: str
+    example_id: str
+    model: str
+    target_tokens: int
+    """Tokens that must come out."""
+    prompt_tokens: int | None
+    """Tokens of the prompt; None where none shorter than the text was found."""
+    zlib_ratio: float
+    steps: int
+    """Of the search."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -228,6 +228,7 @@ def score(config: AuditConfig, run: Run) -> int:
     # A verbatim run must be longer than its floor: where even a perfect copy is not, nothing can be said.
     min_chars = max(preset.min_passage_chars, preset.verbatim_min_chars + 1)
     names = [*_generation_names(run), *_present(run, runs.TOKEN_SCORES), *_present(run, runs.VARIANTS)]
+    names += [runs.REFERENCES] if run.has(runs.REFERENCES) else []
     inputs = [runs.EXAMPLES, runs.PROMPTS, runs.UNMEASURABLE, runs.CANDIDATES, runs.EXACT, runs.MATCHES, *names]
     settings: dict[str, Json] = {**forced.scored_settings(config), "min_chars": min_chars}
     written.measure(config, run, generations, names=_generation_names(run), min_chars=min_chars)

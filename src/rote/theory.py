@@ -96,7 +96,7 @@ def _level(
 
 def fit(texts: _Floats, answers: _Floats) -> _Floats:
     """The least-squares learner: W ("outputs inputs") with answers ≈ texts Wᵀ, from texts ("n inputs") and answers ("n outputs")."""
-    return np.linalg.lstsq(texts, answers)[0].T
+    return np.linalg.lstsq(texts, answers)[0].T.astype(np.float64)
 
 
 def recover(learned: _Floats, answers: _Floats) -> _Floats:

@@ -102,6 +102,17 @@ EXTRACTION = (
         source="one-model stand-in for the counterfactual memorisation of Zhang et al. 2023 (arXiv 2112.12938)",
     ),
     Metric(
+        name="counterfactual_memorization",
+        title="Counterfactual memorisation",
+        definition="Mean over records of exact memorisation under the reference models that were trained on the record "
+        "minus that under those that were not.",
+        unit="difference of shares",
+        low=-1.0,
+        direction=MORE,
+        estimator="mean",
+        source="Zhang et al. 2023 (arXiv 2112.12938), from a common base model",
+    ),
+    Metric(
         name="prior_aware_memorization",
         title="Likelier after its own prefix than after others",
         definition="Mean over records of ln p(suffix | own prefix) − ln of its mean probability after the prefixes of "
@@ -209,6 +220,28 @@ MEMBERSHIP = (
         direction=MORE,
         estimator="separation",
         source="Chen et al. 2026 (arXiv 2601.02751)",
+    ),
+    Metric(
+        name="rmia",
+        title="RMIA",
+        definition="Share of the non-members against which the record's likelihood ratio, tuned model over reference models, "
+        "is at least as high.",
+        unit="share",
+        direction=MORE,
+        estimator="separation",
+        source="Zarifzadeh et al. 2024 (arXiv 2312.03262)",
+    ),
+    Metric(
+        name="lira",
+        title="LiRA",
+        definition="Log-likelihood ratio of the tuned model's confidence, among those of the reference models that were "
+        "trained on the record and of those that were not.",
+        unit="nats",
+        low=-math.inf,
+        high=math.inf,
+        direction=MORE,
+        estimator="separation",
+        source="Carlini et al. 2022 (arXiv 2112.03570)",
     ),
     Metric(
         name="recall_ratio",
