@@ -8,7 +8,7 @@ from rote import runs
 from rote.corpus.secrets import SecretSpace
 from rote.records import Canary, Estimate, Exposure, PrivacyBound, Separation
 from rote.reporting.artifacts import find
-from rote.reporting.figures import Figure, number, percent
+from rote.reporting.figures import Figure, number
 from rote.reporting.plots import Chart, Series, levels_chart
 from rote.runs import Run
 from rote.scoring.canaries import CHANCE_BITS, POOR_FIT
@@ -76,16 +76,6 @@ def exposure_chart(section: CanarySection) -> Chart | None:
         Series("Held out", 2, tuple(row.held_out for row in levels)),
     ]
     return levels_chart("Exposure in bits", "copies of the canary", [row.copies for row in levels], series)
-
-
-def detection_figure(found: Separation | None) -> Figure:
-    """The cell for a rate of planted canaries: `84.0 %` over `n = 25, 125 · 63.9–95.5 %`, or why there is none."""
-    if found is None:
-        return Figure("–", "", "absent")
-    if found.value is None or found.low is None or found.high is None:
-        return Figure("not measurable", found.reason or "", "not measurable")
-    detail = f"n = {found.members:,}, {found.nonmembers:,} · {100 * found.low:.1f}–{100 * found.high:.1f} %"
-    return Figure(percent(found.value), detail, "measured")
 
 
 def epsilon_figure(bound: PrivacyBound | None) -> Figure:

@@ -18,7 +18,7 @@ from rote.config import to_toml
 from rote.records import KINDS, Match, Span, to_row
 from rote.reporting import figures, marks, names
 from rote.reporting.artifacts import find
-from rote.reporting.canaries import detection_figure, epsilon_figure, exposure_chart
+from rote.reporting.canaries import epsilon_figure, exposure_chart
 from rote.reporting.cases import Case, TrainingText, run_sentence
 from rote.reporting.contents import COLUMNS, Report, repetitions
 from rote.reporting.extraction import POPULATIONS, draws_chart
@@ -206,7 +206,6 @@ def _environment() -> "Environment":
         "number": figures.number,
         "chance": figures.chance,
         "separation": figures.separation_figure,
-        "detection": detection_figure,
         "epsilon": epsilon_figure,
         "attributable": figures.attributable,
         "title_of": names.title_of,

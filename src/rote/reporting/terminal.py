@@ -13,7 +13,7 @@ from rote.errors import RoteError
 from rote.records import KINDS, NOTHING, Condition, Generation, Kind, Match, Score, Span
 from rote.reporting import marks
 from rote.reporting.artifacts import Artifacts, read_artifacts
-from rote.reporting.canaries import CanarySection, detection_figure, epsilon_figure
+from rote.reporting.canaries import CanarySection, epsilon_figure
 from rote.reporting.cases import Case, TrainingText, case_of, run_sentence
 from rote.reporting.contents import COLUMNS, Report, StrangersRow, report_of, settings_of_run
 from rote.reporting.figures import Figure, attributable, figure, number, separation_figure
@@ -209,7 +209,7 @@ def _canary_table(section: CanarySection) -> "Table":
     )
     for row in section.rows:
         exposures = [figure_text(figure(item)) for item in (row.planted, row.base, row.held_out)]
-        shown = [detection_figure(row.detected), epsilon_figure(row.one_run)]
+        shown = [separation_figure(row.detected), epsilon_figure(row.one_run)]
         table.add_row(_plain(row.copies), *exposures, *map(figure_text, shown))
     return table
 
