@@ -21,6 +21,7 @@ from rote.corpus import Reason
 from rote.corpus.shapes import SHAPES
 from rote.records import KINDS
 from rote.scoring import METRICS
+from rote.study import read_study
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -176,9 +177,15 @@ def test_the_parts_of_the_checks_find_what_they_should(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_settings_file_is_valid(page: Path) -> None:
-    for body in blocks(page, "toml"):
-        config_from(tomllib.loads(body))
+def test_every_settings_and_study_file_is_valid(page: Path, tmp_path: Path) -> None:
+    for number, body in enumerate(blocks(page, "toml")):
+        table = tomllib.loads(body)
+        if "factors" in table:
+            study = tmp_path / f"study-{number}.toml"
+            study.write_text(body, encoding="utf-8")
+            assert read_study(study).cells
+        else:
+            config_from(table)
 
 
 def test_shipped_paths_in_command_lines_exist() -> None:
