@@ -153,6 +153,12 @@ class GenerationConfig:
         "auto: prefix for decoder-only, record for encoder-decoder models",
     )
     prefix_tokens: int = setting(50, "tokens shown to the model", check=_positive, must="> 0")
+    prompt_noise: float = setting(
+        0.0,
+        "share of the prompt's words that are exchanged: how robust is what comes out?",
+        check=_share,
+        must="in 0..1",
+    )
     max_new_tokens: int = setting(100, "tokens generated, always exactly this many", check=_positive, must="> 0")
     decoding: Decoding = setting("greedy", "greedy, beam or sample")
     beams: int = setting(4, "beam search: number of beams", check=lambda value: value > 1, must="> 1")
@@ -315,7 +321,9 @@ class AttentionConfig:
 class CompressionConfig:
     """How `rote compress` searches the shortest prompts that bring a text out; slow."""
 
-    records: int = setting(5, "members and non-members to search for, those of the least loss", check=_positive, must="> 0")
+    records: int = setting(
+        5, "members and non-members to search for, those of the least loss", check=_positive, must="> 0"
+    )
     target_tokens: int = setting(
         30, "tokens of the reference that must come out", check=lambda value: value > 1, must="> 1"
     )
@@ -465,7 +473,7 @@ def _apply_override(table: dict[str, dict[str, object]], override: str, problems
 
 
 def did_you_mean(name: str, known: typing.Iterable[object]) -> str:
-    """" (did you mean 'NEAR'?)", or "" where nothing is near."""
+    """ " (did you mean 'NEAR'?)", or "" where nothing is near."""
     near = difflib.get_close_matches(name, [str(item) for item in known], n=1, cutoff=0.5)
     return f" (did you mean {near[0]!r}?)" if near else ""
 

@@ -98,6 +98,7 @@ def generate(config: AuditConfig, run: Run) -> int:
         raise DataError(f"none of the {len(examples)} records can be prompted: {reason}")
     tokenizer = tokenizer_digest(tokenizer_source(*models["tuned"]))
     key: dict[str, Json] = {"prompt": settings.prompt, "prefix_tokens": settings.prefix_tokens, "tokenizer": tokenizer}
+    key |= {"prompt_noise": settings.prompt_noise}
     key |= {"limit": config.corpus.limit, "seed": config.corpus.seed if config.corpus.limit else None}
     run.make(runs.PROMPTS, whole(lambda: prompts), settings=key, inputs=[runs.EXAMPLES])
     run.make(runs.UNMEASURABLE, whole(lambda: unmeasurable), settings=key, inputs=[runs.EXAMPLES])

@@ -1,5 +1,6 @@
 """Prompts from examples: the first tokens of the text, or the record's own prompt."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rote.config import GenerationConfig
 from rote.generation.tokens import TokenEncoder, token_encoder
 from rote.records import Example, Prompt, Score, content_id
+from rote.text import words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -48,14 +50,36 @@ def cut_prompts(
     cut = CutPrompts([], [])
     for example in examples:
         end = _prefix_end(example.text, encoder, config.prefix_tokens) if by_prefix else len(example.prompt)
-        text, reference = example.text[:end], example.text[end:]
+        text, reference = with_noise(example.text[:end], config.prompt_noise, seed=example.id), example.text[end:]
         kind = f"prefix {config.prefix_tokens}" if by_prefix else "record"
+        kind += f" noise {config.prompt_noise:g}" if config.prompt_noise else ""
         reason = _reason(text, reference, encoder)
         if reason is None:
             cut.prompts.append(Prompt(content_id(example.id, kind), example.id, text, reference))
         else:
             cut.unmeasurable.append(Score(example.id, METRIC, None, reason))
     return cut
+
+
+def with_noise(text: str, share: float, *, seed: str) -> str:
+    """The text with that share of its words (rounded) exchanged for other words of the text; what stands between stays.
+
+    Every exchanged word becomes a word of another place, so a text of one word, or of equal words, stays as it is.
+
+    >>> with_noise("one two three", 0.0, seed="")
+    'one two three'
+    """
+    places = words(text)
+    count = round(share * len(places))
+    if not count or len(places) < 2:
+        return text
+    draw = random.Random(f"{seed} {share}")
+    parts, at = [], 0
+    for place in sorted(draw.sample(range(len(places)), count)):
+        others = [number for number in range(len(places)) if number != place]
+        parts += [text[at : places[place].start], places[draw.choice(others)].of(text)]
+        at = places[place].end
+    return "".join([*parts, text[at:]])
 
 
 def resolved(config: GenerationConfig, *, is_encoder_decoder: bool) -> GenerationConfig:
