@@ -14,6 +14,7 @@ from rote.alignment import CORRECTED, PRESETS, Preset, preparation
 from rote.alignment.preparation import PreparedText, _sort, prepare, prepare_all, unpack
 from rote.alignment.symbols import add_owner, hash_blocks, mark_owners, no_owners
 from rote.alignment.verbatim import raw_symbols
+from rote.characters import character_classes, codes_of
 from rote.ingestion import read_texts, reader_of
 from rote.text import sentences, terms
 
@@ -124,7 +125,7 @@ def test_texts_that_share_a_block_are_marked(text: str, others: list[str], size:
     for owner, other in enumerate(others):
         symbols, hashes = raw_symbols(other).symbols.tolist(), np.empty(len(other), dtype=np.int32)
         blocks.append([symbols[at : at + size] for at in range(0, len(symbols) - size + 1, size)])
-        assert hash_blocks(raw_symbols(other).symbols, size, hashes) == len(blocks[-1])
+        assert hash_blocks(codes_of(other), character_classes(), size, hashes) == len(blocks[-1])
         add_owner(table, hashes[: len(blocks[-1])], owner)
     mark_owners(raw_symbols(text).symbols, size, table, is_met)
     symbols = raw_symbols(text).symbols.tolist()

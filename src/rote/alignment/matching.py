@@ -77,9 +77,10 @@ def find_matches(
     """
     found: list[Match] = []
     copied: list[Span] | None = None
-    for candidate, training in sorted(candidates, key=lambda pair: pair[0].rank):
-        passages = aligner.texts.align(generation.text, training)
-        for finding in find_kinds(passages, generation.text, training, judge=aligner.judge):
+    ranked = sorted(candidates, key=lambda pair: pair[0].rank)
+    passages = aligner.texts.align_each(generation.text, [training for _, training in ranked])
+    for (candidate, training), shared in zip(ranked, passages, strict=True):
+        for finding in find_kinds(shared, generation.text, training, judge=aligner.judge):
             if copied is None:
                 runs = shared_runs(generation.text, prompt.text, min_chars=PROMPT_RUN_CHARS)
                 copied = [run.read for run in runs]

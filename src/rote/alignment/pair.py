@@ -158,10 +158,14 @@ def _passages_by_evidence(
     marks, other_marks = np.zeros(len(generated.terms), np.bool_), np.zeros(len(training.terms), np.bool_)
     sides = Sides(left, right, marks, other_marks)
     plain = refined_passages(sides, pair, seeds, rules.gap, rules.clustering, evidence).ranges
-    ranges = np.concatenate((plain, find_summaries(left, right, other_marks, marks, evidence)))
+    condensed = find_summaries(left, right, other_marks, marks, evidence)
+    expanded = condensed[:0]
     if len(own.terms) <= MAX_EXPANSION_WORDS:
         expanded = find_summaries(right, left, marks, other_marks, evidence)
-        ranges = np.concatenate((ranges, np.concatenate((expanded[:, 2:], expanded[:, :2]), axis=1)))
+    if len(plain) + len(condensed) + len(expanded) == 0:
+        return np.empty((0, 4), np.int64), np.empty(0, np.float64), 0
+    expanded = np.concatenate((expanded[:, 2:], expanded[:, :2]), axis=1)
+    ranges = np.concatenate((plain, condensed, expanded))
     return _in_characters(pair, own, other, ranges, len(plain), rules.min_chars)
 
 

@@ -103,7 +103,7 @@ def features(pair: SentencePair, language: str) -> list[float]:
     if not longer:
         return [0.0] * len(FEATURES)
     return [
-        _dice(frozenset(one.stems), frozenset(two.stems)),
+        _dice(one.different_stems, two.different_stems),
         _cosine(one.content, two.content),
         _cosine(one.trigrams, two.trigrams),
         min(len(one.stems), len(two.stems)) / longer,
@@ -123,10 +123,24 @@ class _Profile:
     """What the features need to know about one sentence."""
 
     stems: tuple[str, ...]
-    content: Counter[str]
-    trigrams: Counter[str]
+    different_stems: frozenset[str]
+    content: "_Counted"
+    trigrams: "_Counted"
     is_negated: bool
     numbers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counted:
+    """A vector of counts, and the square of its length."""
+
+    counts: Counter[str]
+    square: int
+
+
+def _counted(found: Sequence[str]) -> _Counted:
+    counts = Counter(found)
+    return _Counted(counts, sum(count * count for count in counts.values()))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -138,8 +152,9 @@ def _profile(sentence: str, language: str) -> _Profile:
     negations = _NEGATIONS.get(language, frozenset())
     return _Profile(
         stems=stems,
-        content=Counter(content),
-        trigrams=Counter(text[i : i + 3] for i in range(len(text) - 2)),
+        different_stems=frozenset(stems),
+        content=_counted(content),
+        trigrams=_counted([text[i : i + 3] for i in range(len(text) - 2)]),
         is_negated=any(word in negations or word.endswith(("n't", "n’t")) for word in found),
         numbers=frozenset(number.rstrip(".,:/-") for number in _NUMBER.findall(sentence)),
     )
@@ -153,11 +168,11 @@ def _jaccard(one: frozenset[str], two: frozenset[str]) -> float:
     return len(one & two) / len(one | two) if one or two else 1.0
 
 
-def _cosine(one: Counter[str], two: Counter[str]) -> float:
-    if not one or not two:
+def _cosine(one: _Counted, two: _Counted) -> float:
+    shared = one.counts.keys() & two.counts.keys()
+    if not shared:
         return 0.0
-    dot = sum(count * two[key] for key, count in one.items())
-    return dot / math.sqrt(sum(c * c for c in one.values()) * sum(c * c for c in two.values()))
+    return sum(one.counts[key] * two.counts[key] for key in shared) / math.sqrt(one.square * two.square)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from rote.alignment.evidence import Words
 from rote.alignment.presets import Preset
 from rote.alignment.seeding import Ints, Rows
 from rote.alignment.symbols import hash_blocks
-from rote.alignment.verbatim import block_size, collapse_space
+from rote.alignment.verbatim import block_size
 from rote.characters import NEWLINE, SPACE, Classes, character_classes
 from rote.ingestion import Reading, read_texts, reader_of
 from rote.kernels import kernel
@@ -171,9 +171,7 @@ def _pack(
         words = words if settings.with_words else 0
         at = _write_words(part, at, reading, text, classes, room, words)
         at = _write_counts(part, at, room, rows, known, words)
-        blocks = 0
-        if settings.block_size:
-            blocks = hash_blocks(collapse_space(codes, classes).symbols, settings.block_size, part[at:])
+        blocks = hash_blocks(codes, classes, settings.block_size, part[at:]) if settings.block_size else 0
         part[0], part[1], part[2], part[3], part[BLOCKS] = rows, entries, known, words, blocks
         starts[text + 1] = starts[text] + at + blocks
     return numbers, starts

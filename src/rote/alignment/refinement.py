@@ -59,6 +59,8 @@ def refined_passages(
                 ranges[found], total[found] = passage, worth
                 found += 1
         seeds = seeds[is_left]
+    if found == 0:
+        return Stretches(ranges[:0], total[:0])
     kept = _resolve(Stretches(ranges[:found], total[:found]))
     return _join_neighbours(kept, evidence.join_words)
 

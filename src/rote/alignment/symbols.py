@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rote.characters import BLANK, SPACE, Classes, Codes
 from rote.kernels import kernel
 
 Symbols = npt.NDArray[np.uint32]
@@ -43,11 +44,22 @@ class Blocks(NamedTuple):
 
 
 @kernel
-def hash_blocks(symbols: Symbols, size: int, hashes: Ints) -> int:
-    """Writes a number for each block of `size` symbols; returns how many there are. What is left at the end is in none."""
-    count = len(symbols) // size
-    for block in range(count):
-        hashes[block] = _fold(_hash(symbols, block * size, size))
+def hash_blocks(codes: Codes, classes: Classes, size: int, hashes: Ints) -> int:
+    """Writes a number for each block of `size` symbols of a text in which every run of white space is one blank.
+
+    Returns:
+        The number of blocks; what is left at the end is in none.
+    """
+    value, held, count, was_space = np.uint64(0), 0, 0, False
+    for code in codes:
+        is_space = classes[code] & SPACE != 0
+        if is_space and was_space:
+            continue
+        value = value * _BASE + np.uint64(BLANK if is_space else code)
+        was_space, held = is_space, held + 1
+        if held == size:
+            hashes[count] = _fold(value)
+            value, held, count = np.uint64(0), 0, count + 1
     return count
 
 
