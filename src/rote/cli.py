@@ -48,7 +48,7 @@ class Command:
     summary: str
     description: str
     sections: tuple[str, ...]
-    takes: typing.Literal["run", "out", "runs", "demo", "theory", "study"]
+    takes: typing.Literal["run", "out", "runs", "demo", "theory", "study", "validate"]
 
 
 ALL = ("model", "corpus", "generation", "retrieval", "alignment", "scoring", "reporting")
@@ -69,6 +69,7 @@ COMMANDS = (
     Command("compare", "several runs beside each other", "Writes one HTML page that compares runs, and prints the table.", (), "runs"),
     Command("demo", "the embedded demonstration", "Fine-tunes the shipped base model on fictional clinic records three ways (full, LoRA, head-only), audits each, and compares them.", (), "demo"),
     Command("study", "many audits that differ in named factors", "Reads a study (factors, their levels, the settings of all cells), trains each model once, audits every cell at equal epochs and, where the file asks for it, at matched validation loss, and writes study.html, table.parquet and table.csv. What is finished is not repeated; a cell that fails is told and the others finish.", (), "study"),
+    Command("validate", "do the metrics measure what they say?", "Fine-tunes a model on records that are repeated 1 to 16 times, audits it, and holds every metric against the planted truth: members against non-members, repeated records against others, and the same audit with another batch size, in bfloat16 and with exchanged words in the prompts. Writes validation.html and validation.json.", (), "validate"),
     Command("theory", "sparse coding, a synthetic demonstration", "Fits a linear learner to synthetic texts and shows that the more of its input a task needs, the more of it can be had back; checks the error against its closed form. No language model and no record stands behind these numbers.", (), "theory"),
 )  # fmt: skip
 
@@ -145,6 +146,17 @@ def _add_command(commands: "argparse._SubParsersAction[Parser]", command: Comman
         part.add_argument("file", type=Path, help="TOML file of the study", metavar="FILE")
         part.add_argument("--out", type=Path, help="folder (default: runs/NAME-OF-FILE)", metavar="DIR")
         part.add_argument("--dry-run", action="store_true", help="print the plan: cells, trainings, time and disk")
+    elif command.name == "validate":
+        part.add_argument(
+            "--base", default="", help="model to fine-tune (default: the shipped decoder)", metavar="TEXT"
+        )
+        part.add_argument("--members", default="", help="data file (default: the shipped dialogues)", metavar="FILE")
+        part.add_argument(
+            "--out", type=Path, default=Path("runs/validate"), help="folder (default: runs/validate)", metavar="DIR"
+        )
+        part.add_argument(
+            "--quick", action="store_true", help="few records, no reference models: does everything work?"
+        )
     elif command.name == "theory":
         part.add_argument("--features", type=int, default=16, metavar="N", help="features of a text (default: 16)")
         part.add_argument(
@@ -240,6 +252,10 @@ def _run(options: argparse.Namespace) -> int:
             from rote.reporting.theory import demonstrate_in
 
             return demonstrate_in(options.out, features=options.features, decay=options.decay, seed=options.seed)
+        case "validate":
+            from rote.validation import validate
+
+            return validate(options.base, options.members, options.out, quick=options.quick, echo=_echo)
         case "study":
             from rote.study.command import study
 
