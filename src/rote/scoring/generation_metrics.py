@@ -68,6 +68,21 @@ def _useful(
 _CUT = "generation, cut to the reference's number of words"
 _SQUAD = "Rajpurkar et al. 2016 (arXiv 1606.05250)"
 
+COMPRESSION = (
+    Metric(
+        name="compressible",
+        title="Comes out of a shorter prompt",
+        definition="Share of the records looked at whose reference (its first compression.target_tokens tokens) greedy "
+        "decoding writes after some prompt of fewer tokens, found by gradients.",
+        unit="share of records",
+        direction=MORE,
+        estimator="rate",
+        by_stratum=False,
+        source="Schwarzschild et al. 2024 (arXiv 2404.15146), adversarial compression ratio over 1",
+    ),
+)
+"""By `rote.compression`; of few records, the best known ones."""
+
 UTILITY = (
     _useful(
         "accuracy",

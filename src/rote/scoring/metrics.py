@@ -3,7 +3,7 @@
 import math
 
 from rote.scoring.canary_metrics import CANARIES
-from rote.scoring.generation_metrics import SIMILARITY, UTILITY
+from rote.scoring.generation_metrics import COMPRESSION, SIMILARITY, UTILITY
 from rote.scoring.likelihood_metrics import EXTRACTION, MEMBERSHIP
 from rote.scoring.metric import MORE as _MORE
 from rote.scoring.metric import Metric
@@ -328,6 +328,7 @@ _ALL = (
     ),
     *SIMILARITY,
     *UTILITY,
+    *COMPRESSION,
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_ALL, *EXTRACTION, *MEMBERSHIP, *CANARIES)}
