@@ -71,3 +71,18 @@ def test_several_samples_need_sampling() -> None:
     with pytest.raises(ConfigError, match=r"samples = 4 needs generation\.decoding = 'sample', found 'greedy'"):
         load_config(None, ["generation.samples=4"])
     assert load_config(None, ["generation.samples=4", "generation.decoding=sample"]).generation.samples == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ('scoring.membership=["zlb"]', r"must be one of 'text_loss', .*found 'zlb' \(did you mean 'zlib'\?\)"),
+        ("scoring.chances=[0.5, 1.0]", r"must be all in \(0, 1\), found \(0\.5, 1\.0\)"),
+        ("scoring.draws=[0]", r"must be all >= 1, found \(0,\)"),
+        ("scoring.window_chance=0", r"must be in \(0, 1\], found 0\.0"),
+        ("scoring.membership_scope=all", r"must be one of 'text', 'reference', found 'all'"),
+    ],
+)
+def test_settings_of_extraction_and_membership(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(None, [override])
