@@ -22,6 +22,7 @@ from rote.scoring.attacks import (
     auc_p_value,
     fpr_of_threshold,
     identified,
+    identified_share,
     roc,
     smallest_detectable_auc,
     smallest_detectable_tpr,
@@ -241,6 +242,11 @@ def test_records_are_identified_one_by_one() -> None:
     assert identified(known)[:30].all()
     assert identified(known)[30:].sum() <= 10
     assert not identified(sides(rng.normal(0, 1, 100), rng.normal(0, 1, 300))).any()
+    assert identified_share(known).value == identified(known).mean()
+    assert identified_share(sides(np.arange(9.0) + 9, np.arange(9.0))).reason == (
+        "only 9 independent non-members; a false-discovery rate of 10 % needs 10"
+    )
+    assert identified_share(sides(np.arange(3.0), np.arange(90.0))).value is None
 
 
 # Coverage in simulations

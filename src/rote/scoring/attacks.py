@@ -197,6 +197,16 @@ def identified(sides: Sides, *, fdr: float = FALSE_DISCOVERY_RATE) -> NDArray[np
     return np.asarray(benjamini_hochberg(((1 + as_high) / (1 + len(ascending))).tolist())) <= fdr
 
 
+def identified_share(sides: Sides, *, fdr: float = FALSE_DISCOVERY_RATE, confidence: float = 0.95) -> Interval:
+    """Share of the members that `identified` names; no interval. Refused where so few non-members could name nobody."""
+    method = f"Benjamini-Hochberg at {100 * fdr:g} % over conformal p-values"
+    controls, needed = len(set(sides.nonmembers.clusters)), math.ceil(1 / fdr - 1e-9)
+    refused = _refusal(sides, confidence)
+    if not refused and controls < needed:
+        refused = f"only {controls} independent non-members; a false-discovery rate of {100 * fdr:g} % needs {needed}"
+    return Interval(None if refused else float(np.mean(identified(sides, fdr=fdr))), None, None, method, refused)
+
+
 def smallest_detectable_auc(members: int, nonmembers: int, confidence: float = 0.95) -> float:
     """The area that a one-sided test at that level misses one time in five (power 80 %).
 

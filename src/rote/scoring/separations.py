@@ -118,9 +118,7 @@ def _of_all(
         return
     if base is not None:
         yield from _over_base(column, base, everyone, subjects, confidence, seed)
-    method = f"Benjamini-Hochberg at {100 * FALSE_DISCOVERY_RATE:g} % over conformal p-values"
-    share = None if area.reason else float(np.mean(attacks.identified(sides)))
-    yield _separation(column, IDENTIFIED, Interval(share, None, None, method, area.reason), sides)
+    yield _separation(column, IDENTIFIED, attacks.identified_share(sides, confidence=confidence), sides)
 
 
 def _over_base(
