@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from report_data import Made, Page, make_run
 from rote import reporting, runs
 from rote.cli import main
-from rote.records import Generation, PersonalDatum, PersonalItem, Prompt, Source, Span
+from rote.records import AttentionMap, Generation, PersonalDatum, PersonalItem, Prompt, Source, Span
 from rote.reporting.artifacts import read_artifacts
-from rote.reporting.redaction import Redactor, redacted
+from rote.reporting.redaction import MASK, Redactor, masked_maps, redacted
 from rote.reporting.terminal import show
 from rote.scoring.leaks import personal_data, personal_items
 from rote.scoring.pii import BuiltInRecognizer
@@ -199,6 +199,22 @@ def test_a_number_is_redacted_by_what_stands_before_it() -> None:
     assert redactor.redact(" 3 May 1980.", before="She was born on").text == " [BIRTH DATE 1]."
     assert redactor.redact("3-4567 now", before="call 555-12").text == "[PHONE 1] now"
     assert redactor.redact(" 3 May 1980.").text == " 3 May 1980."
+
+
+def test_tokens_of_personal_data_are_masked() -> None:
+    redactor = Redactor([])
+    tokens = ("Call", " 555", "-123", "-", "4567", " now")
+    assert redactor.masked(tokens) == ("Call", MASK, MASK, MASK, MASK, " now")
+    assert redactor.masked(("-123-45", "67", " now"), before="Call 555") == (MASK, MASK, " now")
+    assert redactor.masked(()) == ()
+
+
+def test_maps_of_attention_are_masked(made: Made) -> None:
+    tokens = tuple(re.findall(r"\s*\S+", made.examples[0].text))
+    one = AttentionMap("g", made.examples[0].id, 0, tokens, ("x",), ((1.0,) * len(tokens),))
+    (found,) = masked_maps([one], made.run)
+    assert len(found.read) == len(tokens)
+    assert not SECRETS.search(" ".join(found.read))
 
 
 def test_records_of_personal_data_pass_through_the_run(made: Made) -> None:

@@ -60,7 +60,7 @@ def attend(config: AuditConfig, run: Run) -> int:
     run.make(runs.INCREMENTAL, whole(subject.incremental), settings=settings, inputs=made)
     asked = {**subject.key, "confidence": level, "needed_input": config.attention.needed_input}
     run.make(runs.NEEDED_INPUT, whole(subject.needed), settings=asked, inputs=[runs.EXAMPLES])
-    write_attention(run, subject.metric)
+    write_attention(run, subject.metric, show_pii=config.reporting.show_pii)
     return 0
 
 

@@ -11,6 +11,7 @@ from rote.attention.contrasts import Contrast, Incremental
 from rote.records import AttentionMap, AttentionScores, Estimate
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart, Series, levels_chart
+from rote.reporting.redaction import masked_maps
 from rote.reporting.terminal import open_console, open_table
 from rote.runs import Run
 from rote.scoring.estimation import Interval
@@ -58,8 +59,9 @@ class MapView:
     rows: tuple[str, ...]
 
 
-def write_attention(run: Run, metric: str) -> None:
-    """Writes attention.html into the run folder, and prints the finding."""
+def write_attention(run: Run, metric: str, *, show_pii: bool = False) -> None:
+    """Writes attention.html into the run folder, and prints the finding; tokens of personal data are masked."""
+    maps = run.read(runs.ATTENTION_MAPS, AttentionMap)
     contrasts = run.read(runs.CONTRASTS, Contrast)
     incremental = run.read(runs.INCREMENTAL, Incremental)
     needed = run.read(runs.NEEDED_INPUT, NeededInput)
@@ -78,7 +80,7 @@ def write_attention(run: Run, metric: str) -> None:
         "incremental": incremental[0] if incremental else None,
         "needed": needed,
         "tolerance": TOLERANCE,
-        "maps": [map_view(item) for item in run.read(runs.ATTENTION_MAPS, AttentionMap)],
+        "maps": [map_view(item) for item in (maps if show_pii else masked_maps(maps, run))],
         "cell": {"width": CELL_WIDTH, "height": CELL_HEIGHT, "left": LEFT, "top": TOP},
         "signature": run.signature(),
     }

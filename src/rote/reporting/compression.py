@@ -13,13 +13,13 @@ def print_compressions(run: Run) -> None:
     """One row for each text: its length, the shortest prompt, the ratio beside that of zlib; then the rates."""
     splits = {example.id: example.split for example in run.read(runs.EXAMPLES, Example)}
     console = open_console()
-    table = open_table(["Record", "Model", "Split", "Text", "Prompt", "Ratio", "zlib"])
+    table = open_table(["Record", "Whose", "Text", "Prompt", "Ratio", "zlib"])
     for item in run.read(runs.COMPRESSIONS, Compression):
         prompt, ratio = "–", "not over 1"
         if item.prompt_tokens is not None:
             prompt = f"{item.prompt_tokens} tokens"
             ratio = number(item.target_tokens / item.prompt_tokens) if item.prompt_tokens else "∞"
-        cells = (item.model, splits[item.example_id], f"{item.target_tokens} tokens", prompt, ratio)
+        cells = (f"{item.model}, {splits[item.example_id]}", f"{item.target_tokens} tokens", prompt, ratio)
         table.add_row(item.example_id, *cells, number(item.zlib_ratio))
     console.print(table)
     rates = open_table(["Comes out of a shorter prompt", "Rate"])

@@ -6,16 +6,16 @@ redacted ones and every span is of the redacted text. What lies in the run folde
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from itertools import accumulate
 
-from rote.records import ExactRun, Example, Match, Prompt, Source, Span
+from rote import runs
+from rote.records import AttentionMap, ExactRun, Example, Match, PersonalDatum, Prompt, Source, Span
 from rote.reporting.artifacts import Artifacts
+from rote.runs import Run
 from rote.scoring.leaks import CONTEXT_CHARS, Key
 from rote.scoring.pii import TYPES, BuiltInRecognizer, Recognized
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,10 @@ class Redacted:
         return last.redacted.end + place - last.original.end
 
 
+MASK = "▮"
+"""Stands for a token of personal data."""
+
+
 class Redactor:
     """Replaces personal data by placeholders such as [EMAIL 1], numbered by type in the order in which they come.
 
@@ -80,6 +84,15 @@ class Redactor:
             at, length = span.end, length + len(placeholder)
         return Redacted("".join([*parts, text[at:]]), tuple(replaced))
 
+    def masked(self, tokens: Sequence[str], *, before: str = "") -> tuple[str, ...]:
+        """The tokens of a text, with a mask for each that holds a part of a personal datum."""
+        ends = list(accumulate(map(len, tokens)))
+        replaced = self.redact("".join(tokens), before=before).replaced
+        return tuple(
+            MASK if any(one.original.overlap(Span(end - len(token), end)) for one in replaced) else token
+            for token, end in zip(tokens, ends, strict=True)
+        )
+
     def _placeholders(self, text: str, before: str) -> Iterator[tuple[Span, str]]:
         """Where something is replaced, in reading order, and by what."""
         reached = 0
@@ -100,6 +113,16 @@ class Redactor:
     def _placeholder(self, item: Recognized) -> str:
         numbers = self._numbers.setdefault(item.type, {})
         return f"[{item.type.replace('_', ' ')} {numbers.setdefault(item.form, len(numbers) + 1)}]"
+
+
+def masked_maps(maps: Iterable[AttentionMap], run: Run) -> list[AttentionMap]:
+    """The maps, with a mask for each token of personal data."""
+    known = run.read(runs.PERSONAL_DATA, PersonalDatum) if run.has(runs.PERSONAL_DATA) else []
+    redactor = Redactor((datum.type, datum.form) for datum in known)
+    return [
+        replace(one, read=redactor.masked(one.read), written=redactor.masked(one.written, before="".join(one.read)))
+        for one in maps
+    ]
 
 
 def redacted(artifacts: Artifacts) -> Artifacts:
