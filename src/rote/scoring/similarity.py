@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from rote.errors import MissingExtraError, ModelError
+from rote.models import quiet
 from rote.records import Candidate, Example, Generation, Prompt, Score, Span
 from rote.scoring.overlap import cut_alike
 from rote.text import words
@@ -113,11 +114,21 @@ def load_encoder(source: str, *, device: str = "cpu", trust_remote_code: bool = 
     except ImportError as error:
         raise MissingExtraError("sentence-transformers", "similarity", "scoring.similarity_model") from error
     try:
-        model = SentenceTransformer(source, device=device, trust_remote_code=trust_remote_code)
+        with quiet():
+            model = SentenceTransformer(source, device=device, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise ModelError(f"scoring.similarity_model = {source!r}: cannot be loaded: {reason}") from error
-    return NeuralEncoder(model, source.rstrip("/").rpartition("/")[2])
+    return NeuralEncoder(model, encoder_name(source))
+
+
+def encoder_name(source: str) -> str:
+    """What a report calls the encoder: of a folder or hub id the last two parts; lexical where none is named.
+
+    >>> encoder_name("/models/minilm/final/"), encoder_name("")
+    ('minilm/final', 'lexical: TF-IDF')
+    """
+    return "/".join(source.rstrip("/").split("/")[-2:]) if source else LexicalEncoder.name
 
 
 def similarity_scores(
