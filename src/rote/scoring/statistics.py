@@ -109,15 +109,17 @@ def _statistics(
     mass = (logits - top.values).exp_()
     decoding = _decoding(logits, mass, tail, top.values, chosen, schemes).masked_fill(~may_come, float("-inf"))
     chosen, apart = chosen - top.values, (apart - top.values).clamp(min=LOWEST)
-    log_total = torch.logaddexp(mass.sum(-1, keepdim=True).log(), apart.logsumexp(-1, keepdim=True))
-    share, share_apart = mass.div_(log_total.exp()), (apart - log_total).exp()
+    total = mass.sum(-1, keepdim=True)
+    log_total = torch.logaddexp(total.log(), apart.logsumexp(-1, keepdim=True))
+    scale, share_apart = log_total.neg().exp(), (apart - log_total).exp()
     logits.sub_(top.values)
-    mean = (share * logits).sum(-1, keepdim=True) + (share_apart * apart).sum(-1, keepdim=True)
-    variance = (logits.sub_(mean).square_() * share).sum(-1) + ((apart - mean).square() * share_apart).sum(-1)
+    mean = (mass * logits).sum(-1, keepdim=True) * scale + (share_apart * apart).sum(-1, keepdim=True)
+    variance = mass.mul_(logits.sub_(mean).square_()).sum(-1, keepdim=True) * scale
+    variance += ((apart - mean).square() * share_apart).sum(-1, keepdim=True)
     return Columns(
         log_probabilities=(chosen - log_total)[:, 0],
         means=(mean - log_total)[:, 0],
-        deviations=variance.sqrt(),
+        deviations=variance.sqrt()[:, 0],
         ranks=ranks,
         is_greedy=may_come & (top.indices[:, 0] == targets),
         decoding_log_probabilities=decoding,
@@ -199,7 +201,10 @@ def _decoding(
 
 def _weights(logits: "torch.Tensor", top: "torch.Tensor", scheme: Scheme) -> "torch.Tensor":
     """Exponentials of the logits, less the largest one, over the temperature."""
-    return logits.sub(top).mul_(1 / scheme.temperature).exp_()
+    import torch
+
+    warmth = 1 / scheme.temperature
+    return torch.add(top * -warmth, logits, alpha=warmth).exp_()
 
 
 def _kept(
