@@ -260,6 +260,11 @@ def test_excess_estimates_are_of_first_samples_and_distinct_prompts() -> None:
 def test_terciles() -> None:
     assert terciles({"a": 1, "b": 2, "c": 3}) == {"a": "0", "b": "1", "c": "2"}
     assert set(terciles({str(n): 5.0 for n in range(9)}).values()) == {"0"}
+    nearly_alike = {str(n): 96.0 + 2 * (n > 4) for n in range(9)}
+    assert set(terciles(nearly_alike).values()) == {"0"}
+    one_far = {"a": 10, "b": 11, "c": 12, "d": 13, "e": 50, "f": 60}
+    assert terciles(one_far) == {"a": "0", "b": "0", "c": "0", "d": "0", "e": "2", "f": "2"}
+    assert terciles({}) == {}
 
 
 def test_thresholds_have_a_metric_each() -> None:

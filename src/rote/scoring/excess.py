@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from rote.records import Estimate, Example, Generation, Prompt, Score
 from rote.scoring import estimation
@@ -12,6 +13,8 @@ from rote.scoring.metric import Metric
 
 STRATUM = "minus=non-members"
 """Of the estimates that are differences."""
+ALIKE = 1.25
+"""Medians of lengths that differ by less than this factor are alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,19 @@ def _joined(first: Interval, second: Interval, method: str) -> Interval:
 
 
 def terciles(numbers: Mapping[str, float]) -> dict[str, str]:
-    """The tercile of each number, by name; a number on a bound belongs to the lower one."""
+    """The tercile of each number, by name; a number on a bound belongs to the lower one.
+
+    Neighbouring terciles whose medians differ by less than a quarter are one: such lengths are alike.
+    """
     every = sorted(numbers.values())
     bounds = [every[round(len(every) * part / 3) - 1] for part in (1, 2)] if len(every) > 2 else []
-    return {name: str(sum(number > bound for bound in bounds)) for name, number in numbers.items()}
+    level = {name: sum(number > bound for bound in bounds) for name, number in numbers.items()}
+    parts = {part: median(numbers[name] for name in level if level[name] == part) for part in set(level.values())}
+    merged: dict[int, int] = {}
+    for part in sorted(parts):
+        below = merged.get(part - 1)
+        merged[part] = below if below is not None and parts[part] < ALIKE * parts[part - 1] else part
+    return {name: str(merged[part]) for name, part in level.items()}
 
 
 def excess_estimates(
