@@ -9,7 +9,7 @@ import pytest
 from report_data import Made, Page, make_run, rate
 from rote import reporting, runs
 from rote.records import Estimate, Score, Split
-from rote.reporting import comparison
+from rote.reporting import comparison, figures
 from rote.reporting.artifacts import read_artifacts
 from rote.reporting.contents import report_of
 from rote.reporting.plots import Chart
@@ -150,6 +150,12 @@ def test_runs_are_compared_in_leakage_and_utility(
     leaked = text.split("Personal data leaked")[1].split("Personal data: leak rate")[0]
     assert "Training text at strangers’ prompts" in leaked
     assert "Non-members" not in leaked
+
+
+def test_intervals_that_begin_below_zero_have_no_dash() -> None:
+    found = Estimate("similar_own_80", "tuned", "member", STRATUM, 0.1, -0.083, 0.379, 20, 0, "")
+    assert figures.interval(found) == "-8.3 to 37.9 %"
+    assert figures.interval(mean("similarity_own", 0.01, "tuned", "member", STRATUM)) == "-0.0400 to 0.0600"
 
 
 # The picture of the distributions

@@ -86,7 +86,9 @@ def read_artifacts(run: Run) -> Artifacts:
     for score in run.read(runs.SCORES, Score):
         scores[score.subject_id][score.metric] = score
     for score in (*_optional(run, runs.SIMILARITIES, Score), *_optional(run, runs.UTILITY, Score)):
-        scores[score.subject_id][score.metric] = score
+        # Whether a similarity is over a threshold is seen from the similarity.
+        if score.value is not None and not score.metric.startswith("similar_"):
+            scores[score.subject_id][score.metric] = score
     return Artifacts(
         examples={example.id: example for example in _optional(run, runs.EXAMPLES, Example)},
         prompts={prompt.id: prompt for prompt in _optional(run, runs.PROMPTS, Prompt)},

@@ -42,14 +42,18 @@ def amount(estimate: Estimate) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """The interval, `15.0–27.8 %` or `2.10–2.52`, `2.10–∞` where it has no upper end; "" where there is none."""
+    """The interval, `15.0–27.8 %` or `2.10–2.52`; "" where there is none.
+
+    `2.10–∞` where it has no upper end, `-8.3 to 37.9 %` where it begins below 0.
+    """
     if estimate.low is None:
         return ""
     if estimate.high is None:
         return f"{number(estimate.low)}–∞"
+    dash = "–" if estimate.low >= 0 else " to "
     if is_share(estimate.metric):
-        return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f} %"
-    return f"{number(estimate.low)}–{number(estimate.high)}"
+        return f"{100 * estimate.low:.1f}{dash}{100 * estimate.high:.1f} %"
+    return f"{number(estimate.low)}{dash}{number(estimate.high)}"
 
 
 def separation_figure(item: Separation | None) -> Figure:
