@@ -307,6 +307,7 @@ def test_a_check_says_what_could_be_seen_and_runs_no_model(
     ("words", "message"),
     [
         (("--fail-above", "nosuch=0.1"), "unknown metric 'nosuch'"),
+        (("--schemes", "t1,q5"), "scoring.schemes: 'q5': 'q5' is none of"),
         (("--device", "nosuch"), "'nosuch' is not a device"),
         (("--base", "pickled"), "no *.safetensors file in the model folder"),
     ],

@@ -94,8 +94,10 @@ def check(config: AuditConfig, run: Run) -> int:
 def _check_settings(config: AuditConfig) -> dict[str, tuple[str, str]]:
     """The models; raises a RoteError for what can be known to be wrong before any work."""
     from rote.models import pick_device
+    from rote.scoring.schemes import parse_schemes
 
     models = audited_models(config.model)
     parse_gates(config)
+    parse_schemes(config.scoring.schemes)
     pick_device(config.model.device)
     return models
