@@ -114,12 +114,13 @@ def test_non_members_that_are_not_prompted_are_the_prefix_if_there_are_any() -> 
     scoring = replace(NONE, membership=("recall_ratio",), recall_shots=3)
     prompts, found, _ = made(model_of("gpt2"), scoring, prompted=everything[:12])
     assert len(found) == len(prompts) == 12
-    model, members = model_of("gpt2"), everything[:8]
-    by_id = {example.id: example for example in members}
-    nothing = score_variants(
-        prompts_of(members, model), by_id, model, MemoryStore(), generation=GENERATION, scoring=scoring, name="tuned"
-    )
-    assert nothing == [], "there is no non-member"
+
+
+def test_without_prompted_non_members_nothing_is_read_for_membership() -> None:
+    everything, _ = records()
+    scoring = replace(NONE, membership=("lowercase", "recall_ratio"), unrelated_prefixes=1)
+    _, found, _ = made(model_of("gpt2"), scoring, prompted=everything[:8])
+    assert {item.variant for item in found} == {"unrelated-0"}
 
 
 def test_a_prefix_leaves_half_of_the_context_and_longer_texts_are_cut() -> None:

@@ -45,6 +45,8 @@ def score_variants(
 ) -> list[VariantPass]:
     """The passes over all forms that the settings ask for, in the order of the prompts.
 
+    Those that membership scores compare with are made only where members and non-members are prompted.
+
     Args:
         prompts: of the plain passes.
         examples: by id; all of the run (a prefix of non-members is made of those that are not prompted, if there are).
@@ -101,12 +103,14 @@ def _variants(
     encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
     recall = _Prefix.of_nonmembers(prompts, examples, encoder, model, seed=generation.seed, shots=scoring.recall_shots)
     others = _unrelated(prompts, examples, count=scoring.unrelated_prefixes, seed=generation.seed)
-    exchange = Neighbours(scoring.neighbour_model, model.device) if "neighbourhood" in scoring.membership else None
+    # Without non-members, membership scores have nothing to be compared with: nothing is read for them.
+    chosen = scoring.membership if len({examples[prompt.example_id].split for prompt in prompts}) == 2 else ()
+    exchange = Neighbours(scoring.neighbour_model, model.device) if "neighbourhood" in chosen else None
     for prompt in prompts:
         own = plain[prompt.id]
-        if "lowercase" in scoring.membership:
+        if "lowercase" in chosen:
             yield _reworded(prompt, LOWERCASE, _lowered(prompt), model, generation)
-        if "recall_ratio" in scoring.membership and recall is not None and prompt.example_id not in recall.example_ids:
+        if "recall_ratio" in chosen and recall is not None and prompt.example_id not in recall.example_ids:
             yield recall.before(prompt, own, model)
         for number, other in enumerate(others):
             if examples[other.example_id].group != examples[prompt.example_id].group:
