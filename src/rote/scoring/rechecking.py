@@ -92,13 +92,14 @@ def plain_statistics(text: TextPass, model: LoadedModel, schemes: Sequence[Schem
     """The statistics of one text by their definitions: one forward pass of the model at batch 1, sums in float64."""
     import torch
 
-    targets = torch.tensor(text.scored, dtype=torch.long, device=model.device)
+    device = "cpu" if model.device.type == "mps" else model.device  # which has no float64
+    targets = torch.tensor(text.scored, dtype=torch.long, device=device)
     columns: list[list[torch.Tensor]] = [[] for _ in fields(TokenStatistics)]
     with torch.inference_mode():
         logits = _logits(text, model)
         for at in range(0, max(1, len(targets)), ROWS):
             rows = slice(at, at + ROWS)
-            found = _statistics(logits[rows].double(), targets[rows], suppressed_ids(model), schemes)
+            found = _statistics(logits[rows].to(device).double(), targets[rows], suppressed_ids(model), schemes)
             for column, part in zip(columns, found, strict=True):
                 column.append(part)
     return TokenStatistics(*(torch.cat(column, dim=-1).cpu().numpy() for column in columns))
