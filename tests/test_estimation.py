@@ -15,7 +15,10 @@ from rote.scoring import estimation, outcomes, overlap, pairs
 from rote.scoring.estimation import (
     clopper_pearson,
     effective_sample_size,
+    exact_rate,
+    geometric_mean,
     mean,
+    median,
     power_sentence,
     rate,
     ratio,
@@ -133,6 +136,41 @@ def test_many_clusters_are_dealt_into_units() -> None:
     assert found.low is not None
     assert found.high is not None
     assert found.high - found.low == pytest.approx(2 * 1.96 / math.sqrt(20_000), rel=0.1)
+
+
+def test_geometric_means_are_means_of_logarithms() -> None:
+    values = [2.0, 8.0, 4.0, 4.0, 16.0, 1.0]
+    found, logs = geometric_mean(values, names(range(6))), mean([math.log(v) for v in values], names(range(6)))
+    assert found.value == pytest.approx(4.0)
+    assert (found.low, found.high) == pytest.approx((math.exp(logs.low or 0), math.exp(logs.high or 0)))
+    sure = geometric_mean([1.0] * 50, names(range(50)), least=1.0)
+    assert (sure.value, sure.low) == (1.0, 1.0)
+    assert geometric_mean([], []).value is None
+
+
+def test_medians_may_have_no_upper_end() -> None:
+    found = median([1.0, 5.0, 2.0, 9.0, 3.0, 7.0, 4.0, 8.0, 6.0], names(range(9)))
+    assert found.value == 5.0
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 5.0 < found.high
+    open_ended = median([1.0] * 6 + [math.inf] * 4, names(range(10)))
+    assert (open_ended.value, open_ended.low, open_ended.high) == (1.0, 1.0, None)
+    assert median([1.0] * 4 + [math.inf] * 6, names(range(10))).reason == "infinite for more than half of the records"
+    assert median([1.0] * 4, names(range(4))).reason == "only 4 independent records; at least 5 are needed"
+
+
+def test_exact_rates_of_independent_subjects_are_clopper_and_pearsons() -> None:
+    for events, n in ((0, 9), (3, 40), (40, 40)):
+        found = exact_rate([True] * events + [False] * (n - events), names(range(n)))
+        expected = clopper_pearson(events, n)
+        assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+    copied = exact_rate([True] * 20 + [False] * 20, names(number // 4 for number in range(40)))
+    plain = clopper_pearson(5, 10)
+    assert copied.low is not None
+    assert plain.low is not None
+    assert 0.1 < copied.low <= plain.low, "copies are no evidence, and few groups a little less than their number"
+    assert exact_rate([], []).reason == "no subject was measured"
 
 
 # Refusals
@@ -286,6 +324,33 @@ def test_bootstrap_ratios_cover() -> None:
         return ratio((weights * shares).tolist(), weights.tolist(), names(range(100))), 0.2
 
     assert 0.93 <= coverage(simulate, 400) <= 0.97
+
+
+def test_medians_cover() -> None:
+    def simulate(rng: np.random.Generator) -> tuple[object, float]:
+        clusters = np.repeat(np.arange(80), rng.choice([1, 1, 3], 80))
+        values = rng.lognormal(0, 2, size=80)[clusters]
+        return median(values.tolist(), names(clusters)), 1.0
+
+    assert 0.93 <= coverage(simulate, 1000) <= 0.975
+
+
+def test_geometric_means_cover() -> None:
+    def simulate(rng: np.random.Generator) -> tuple[object, float]:
+        return geometric_mean(rng.lognormal(1.0, 2, size=80).tolist(), names(range(80))), math.e
+
+    assert 0.93 <= coverage(simulate, 400) <= 0.97
+
+
+def test_exact_rates_never_cover_much_less() -> None:
+    def simulate(rng: np.random.Generator) -> tuple[object, float]:
+        truth = rng.uniform(0.02, 0.5)
+        clusters = np.repeat(np.arange(60), rng.choice([1, 1, 2, 4], 60))
+        spread = 1 / 0.5 - 1
+        own = rng.beta(truth * spread, (1 - truth) * spread, size=60)
+        return exact_rate((rng.random(len(clusters)) < own[clusters]).tolist(), names(clusters)), truth
+
+    assert coverage(simulate, 1000) >= 0.93
 
 
 def test_paired_differences_cover() -> None:
