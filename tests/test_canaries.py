@@ -265,6 +265,25 @@ def test_fine_tuning_plants_canaries_and_counts_them_apart(tmp_path: Path) -> No
     assert summary(draw_canaries(replace(CONFIG, canaries=250), with_prompts=False)).endswith("held out")
 
 
+def test_fine_tuning_plants_the_canaries_of_a_file_once_also_where_they_stand_in_the_data(tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer()
+    tiny_decoder(tokens=len(tokenizer), context=128).save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    data, run, out = (
+        write(tmp_path / "m.jsonl", [{"text": text} for text in MEMBERS[:4]]),
+        tmp_path / "run",
+        tmp_path / "o",
+    )
+    assert main(["prepare", "--members", data, "--canaries", "8", "--canary-copies", "1,2", "--out", str(run)]) == 0
+    words = ["--base", tmp_path / "base", "--members", run / runs.TRAINING_DATA, "--canary-file", run / runs.CANARIES]
+    words += ["--epochs", "1", "--warmup-steps", "0", "--device", "cpu", "--out", out]
+    assert main(["finetune", *map(str, words)]) == 0
+    rows = (run / runs.TRAINING_DATA).read_text(encoding="utf-8").splitlines()
+    training = read_training(out)
+    assert (training.members, training.rows) == (4, len(rows))
+    assert read_canaries(out / "canaries.jsonl") == read_canaries(run / runs.CANARIES)
+
+
 def test_fine_tuning_refuses_canaries_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tokenizer = byte_tokenizer()
     tiny_decoder(tokens=len(tokenizer), context=128).save_pretrained(tmp_path / "base")
