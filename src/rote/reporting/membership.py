@@ -17,7 +17,16 @@ from rote.scoring.membership_scores import BLIND
 from rote.scoring.separations import IDENTIFIED
 
 BLIND_METRIC = "blind_baseline"
-DRAWN = {"text_loss": 2, "min_k_plus_plus": 3, "reference_ratio": 0, "ez_mia": 4, "recall_ratio": 5, "rmia": 6, "lira": 7, BLIND_METRIC: 1}
+DRAWN = {
+    "text_loss": 2,
+    "min_k_plus_plus": 3,
+    "reference_ratio": 0,
+    "ez_mia": 4,
+    "recall_ratio": 5,
+    "rmia": 6,
+    "lira": 7,
+    BLIND_METRIC: 1,
+}
 """Scores whose curves are drawn, with their styles; the others stand in curves.jsonl."""
 LEAST_RATE = 0.001
 """Where the axes of the curves begin; smaller rates and 0 are drawn there."""
