@@ -35,11 +35,17 @@ def ends_sentence(text: str, match: re.Match[str], language: str) -> bool:
         is_empty_line = match.group().count("\n") > 1
         return is_empty_line or bool(TURN.match(text, match.end()) or BULLET.match(text, match.end()))
     following = text[match.end() : match.end() + 40].lstrip(OPENERS)
-    if following[:1].islower():
+    if following[:1].islower() and has_capitals(text):
         return False
     if match.group("stop") != ".":
         return True
     return full_stop_ends(text[max(0, match.start() - 24) : match.start()], following, language)
+
+
+def has_capitals(text: str) -> bool:
+    """Where hardly a letter is a capital, a small one after a full stop says nothing."""
+    upper, lower = (sum(getattr(character, name)() for character in text) for name in ("isupper", "islower"))
+    return 200 * upper >= upper + lower
 
 
 def full_stop_ends(before: str, following: str, language: str) -> bool:

@@ -98,6 +98,7 @@ def split_into(codes: Codes, rules: Rules, starts: Ints, ends: Ints) -> int:
     """Writes where the sentences of a text start and end; returns their number, at most half of the characters + 1."""
     classes, size = rules.classes, len(codes)
     at = start = count = 0
+    has_capitals = _has_capitals(codes, classes)
     while at < size:
         kind = classes[codes[at]]
         is_plain_blank = codes[at] == BLANK and at + 1 < size and not classes[codes[at + 1]] & (SPACE | THAI)
@@ -119,7 +120,7 @@ def split_into(codes: Codes, rules: Rules, starts: Ints, ends: Ints) -> int:
             if end - stops_end > MAX_CLOSERS or (end < size and not classes[codes[end]] & SPACE):
                 at = stops_end
                 continue
-            if _ends_sentence(codes, at, stops_end, end, rules):
+            if _ends_sentence(codes, at, stops_end, end, rules, has_capitals):
                 count = _cut(codes, start, end, classes, starts, ends, count)
                 start = end
             at = end
@@ -214,7 +215,7 @@ def _is_item(codes: Codes, at: int, classes: Classes) -> bool:
 
 
 @kernel
-def _ends_sentence(codes: Codes, at: int, stops_end: int, end: int, rules: Rules) -> bool:
+def _ends_sentence(codes: Codes, at: int, stops_end: int, end: int, rules: Rules, has_capitals: bool) -> bool:
     """Whether these stops, with closing quotes and brackets up to `end`, end a sentence."""
     classes = rules.classes
     limit = min(len(codes), end + MAX_LOOK_AHEAD)
@@ -222,7 +223,7 @@ def _ends_sentence(codes: Codes, at: int, stops_end: int, end: int, rules: Rules
     while following < limit and classes[codes[following]] & OPENER:
         following += 1
     next_kind = classes[codes[following]] if following < limit else 0
-    if next_kind & LOWER:
+    if next_kind & LOWER and has_capitals:
         return False
     if stops_end - at > 1 or codes[at] != POINT:
         return True
@@ -242,6 +243,16 @@ def _ends_sentence(codes: Codes, at: int, stops_end: int, end: int, rules: Rules
         is_function = _lists_of(codes, following, word, rules) & FUNCTION_WORD
         return bool(word == following or (is_function and next_kind & UPPER))
     return True
+
+
+@kernel
+def _has_capitals(codes: Codes, classes: Classes) -> bool:
+    """Whether capitals are at least one in 200 letters that have case: in English prose about six are."""
+    upper = cased = 0
+    for code in codes:
+        upper += (classes[code] & UPPER) != 0
+        cased += (classes[code] & (UPPER | LOWER)) != 0
+    return upper * 200 >= cased
 
 
 @kernel
