@@ -31,7 +31,10 @@ DOCUMENTS = [
     "The patient sleeps badly and wakes at four with a headache.",
     "Nobody in the village asked the baker why the mule had turned back.",
 ]
-WORDS = st.lists(st.sampled_from(["the", "a", "heron", "mule", "baker", "crossed", "river", "river", "four", "unknown", "zebra"]), max_size=12)
+WORDS = st.lists(
+    st.sampled_from(["the", "a", "heron", "mule", "baker", "crossed", "river", "river", "four", "unknown", "zebra"]),
+    max_size=12,
+)
 
 
 def terms(text: str) -> list[str]:
