@@ -20,8 +20,8 @@ card's matrix rate, of a model of 355 M parameters.
 """
 
 import argparse
+import ctypes
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -53,6 +53,7 @@ from rote.scoring.store import TokenStatistics, TokenStore
 
 SCHEMES = parse_schemes(ScoringConfig().schemes)
 SUFFIX_TOKENS = 50
+TEXTS_AT_ONCE = 16
 PARTS = ("large", "shipped", "metrics", "memory", "gpu")
 Metric = Callable[[TokenStatistics, str], float | bool | None]
 METRICS: Mapping[str, Metric] = {
@@ -92,11 +93,12 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, action="append", help="only this part (may be repeated)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every comparison (default: 5)")
-    parser.add_argument("--peak", choices=("nothing", "body", "plain", "statistics"), help=argparse.SUPPRESS)
+    parser.add_argument("--peak", choices=("body", "plain", "statistics"), help=argparse.SUPPRESS)
+    parser.add_argument("--shape", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.peak:
-        report("peak", mb=peak_mb(arguments.peak))
+        report("peak", mb=peak_mb(arguments.peak, *arguments.shape))
         return 0
     report("machine", **machine(), torch=torch.__version__, threads=arguments.threads)
     parts = {
@@ -154,15 +156,24 @@ def shipped_texts(model: LoadedModel, count: int, length: int) -> Batch:
 
 
 def plain_pass(batch: Batch, model: LoadedModel) -> None:
-    """The logits of every place of the padded batch, and nothing of them."""
-    with torch.inference_mode():
-        model.model(**plain_inputs(batch, model)).logits  # noqa: B018
+    """The logits of every place of the padded batches, and nothing of them."""
+    for part in parts_of(batch):
+        with torch.inference_mode():
+            model.model(**plain_inputs(part, model)).logits  # noqa: B018
 
 
 def body_pass(batch: Batch, model: LoadedModel) -> None:
     """The same without the head."""
-    with torch.inference_mode():
-        model.model.base_model(**plain_inputs(batch, model))
+    for part in parts_of(batch):
+        with torch.inference_mode():
+            model.model.base_model(**plain_inputs(part, model))
+
+
+def parts_of(batch: Batch) -> list[Batch]:
+    """The batches that the scorer makes: longest first."""
+    pairs = sorted(zip(batch.texts, batch.words, strict=True), key=lambda pair: -len(pair[0]))
+    cut = [pairs[at : at + TEXTS_AT_ONCE] for at in range(0, len(pairs), TEXTS_AT_ONCE)]
+    return [Batch([text for text, _ in part], [words for _, words in part]) for part in cut]
 
 
 def plain_inputs(batch: Batch, model: LoadedModel) -> dict[str, torch.Tensor | bool]:
@@ -188,7 +199,7 @@ def all_metrics(batch: Batch, model: LoadedModel, schemes: Sequence[Scheme] = SC
     """Scores the texts into a new store, and reads every metric of every text from there."""
     with tempfile.TemporaryDirectory() as folder:
         store = TokenStore(Path(folder))
-        keys = score_texts(batch.texts, model, store, schemes=schemes, batch_size=len(batch.texts))
+        keys = score_texts(batch.texts, model, store, schemes=schemes, batch_size=TEXTS_AT_ONCE)
         for key, words in zip(keys, batch.words, strict=True):
             tokens = store.read(key)
             for name, metric in METRICS.items():
@@ -211,6 +222,7 @@ def compare(what: str, batch: Batch, model: LoadedModel, rounds: int) -> None:
         parameters_m=sum(weight.numel() for weight in model.model.parameters()) / 1e6,
         vocabulary=model.model.config.vocab_size,
         texts=len(batch.texts),
+        texts_at_once=TEXTS_AT_ONCE,
         tokens=batch.tokens,
         plain_us_per_token=1e6 * cpu["plain"] / batch.tokens,
         statistics_us_per_token=1e6 * cpu["statistics"] / batch.tokens,
@@ -236,8 +248,8 @@ def by_turns(sides: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, 
 def large(rounds: int) -> None:
     """124 M parameters: texts of equal length, and of unequal ones (the plain pass computes the padding, too)."""
     model = random_gpt2()
-    compare("large, equal lengths", random_texts(16, 128), model, rounds)
-    compare("large, unequal lengths", random_texts(16, 192, shortest=64), model, rounds)
+    compare("large, equal lengths", random_texts(32, 128), model, rounds)
+    compare("large, unequal lengths", random_texts(32, 192, shortest=64), model, rounds)
 
 
 def shipped(rounds: int) -> None:
@@ -340,14 +352,16 @@ PEERS: Mapping[str, Callable[[torch.Tensor, torch.Tensor, str], float]] = {
 
 
 def memory(threads: int) -> None:
-    """Peak memory of one batch of `TOKENS_AT_ONCE` tokens, each in a process of its own, over that of the model alone."""
-    found = {kind: measured_peak(kind, threads) for kind in ("nothing", "body", "plain", "statistics")}
-    over = {kind: value - found["nothing"] for kind, value in found.items()}
-    bound = bound_mb(50_257, threads)
-    report(
-        "memory", tokens=TOKENS_AT_ONCE, vocabulary=50_257, all_logits_mb=TOKENS_AT_ONCE * 50_257 * 4 / 1e6,
-        model_mb=found["nothing"], body_mb=over["body"], plain_mb=over["plain"], statistics_mb=over["statistics"],
-        statistics_over_body_mb=over["statistics"] - over["body"], stated_bound_over_body_mb=bound,
+    """Peak memory of one batch of `TOKENS_AT_ONCE` tokens beside the model, each in a process of its own.
+
+    Of the large model, and of one with a transformer so small that the logits and what is made of them are all there is.
+    """
+    for name, width, layers in (("large", 768, 12), ("small transformer", 64, 1)):
+        found = {kind: measured_peak(kind, threads, width, layers) for kind in ("body", "plain", "statistics")}
+        report(
+        f"memory, {name}", tokens=TOKENS_AT_ONCE, vocabulary=50_257, all_logits_mb=TOKENS_AT_ONCE * 50_257 * 4 / 1e6,
+        body_mb=found["body"], plain_mb=found["plain"], statistics_mb=found["statistics"],
+        statistics_over_body_mb=found["statistics"] - found["body"], stated_bound_over_body_mb=bound_mb(50_257, threads),
     )  # fmt: skip
 
 
@@ -362,24 +376,28 @@ BLOCKS = 8
 """Copies of a block of logits that the arithmetic holds at one time, at most."""
 
 
-def measured_peak(kind: str, threads: int) -> float:
-    words = [sys.executable, __file__, "--peak", kind, "--threads", str(threads)]
+def measured_peak(kind: str, threads: int, width: int, layers: int) -> float:
+    words = [sys.executable, __file__, "--peak", kind, "--shape", str(width), str(layers), "--threads", str(threads)]
     line = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     return float(json.loads(line)["mb"])
 
 
-def peak_mb(kind: str) -> float:
-    """The largest resident memory of this process after one pass."""
-    model, batch = random_gpt2(), random_texts(TOKENS_AT_ONCE // 256, 256)
+def peak_mb(kind: str, width: int, layers: int) -> float:
+    """How much more memory than before this process held at one time during one pass (Linux)."""
+    model, batch = random_gpt2(width, layers), random_texts(TEXTS_AT_ONCE, TOKENS_AT_ONCE // TEXTS_AT_ONCE)
     small = Batch(batch.texts[:1], batch.words[:1])
-    calls = {
-        "nothing": lambda: None,
-        "body": lambda: body_pass(batch, model),
-        "plain": lambda: plain_pass(batch, model),
-    }
-    all_metrics(small, model)
+    calls = {"body": lambda: body_pass(batch, model), "plain": lambda: plain_pass(batch, model)}
+    all_metrics(small, model)  # what is loaded and compiled at first use does not count
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is from now on
+    before = resident_mb("VmRSS")
     calls.get(kind, lambda: all_metrics(batch, model))()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return resident_mb("VmHWM") - before
+
+
+def resident_mb(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(name))) * 1024 / 1e6
 
 
 # GPU

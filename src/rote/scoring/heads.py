@@ -5,7 +5,7 @@ is done. What it does to the logits afterwards (a soft cap, a factor, a bias) is
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -51,22 +51,20 @@ class _Reached(Exception):
 
 def states_before(module: "torch.nn.Module", network: "PreTrainedModel", inputs: "Inputs") -> "torch.Tensor | None":
     """What enters the module in a forward pass ("batch length width"), which goes no further; None if nothing does."""
-    with _caught(module) as found:
-        try:
-            network(**inputs)
-        except _Reached:
-            return found[0]
-    return None
+    with _caught(module, goes_on=False) as found, suppress(_Reached):
+        network(**inputs)
+    return found[0] if found else None
 
 
 def find_head(network: "PreTrainedModel", inputs: "Inputs") -> Head | None:
     """The model's head, if its logits can be made from the states before it; tried on these inputs."""
     module = cast("torch.nn.Module | None", network.get_output_embeddings())  # type: ignore[no-untyped-call]
-    states = states_before(module, network, inputs) if module is not None else None
-    if module is None or states is None:
+    if module is None:
         return None
-    own, raw = network(**inputs).logits, module(states)
-    if own.shape != raw.shape:
+    with _caught(module, goes_on=True) as found:
+        own = network(**inputs).logits
+    raw = module(found[0]) if found else None
+    if raw is None or own.shape != raw.shape:
         return None
     for after in _possible(network, own, raw):
         if is_same(own, after(raw.clone())):
@@ -75,12 +73,14 @@ def find_head(network: "PreTrainedModel", inputs: "Inputs") -> Head | None:
 
 
 @contextmanager
-def _caught(module: "torch.nn.Module") -> "Iterator[list[torch.Tensor]]":
+def _caught(module: "torch.nn.Module", *, goes_on: bool) -> "Iterator[list[torch.Tensor]]":
+    """What entered the module so far; unless it goes on, it raises `_Reached` then."""
     found: list[torch.Tensor] = []
 
     def stop(_: "torch.nn.Module", arguments: tuple["torch.Tensor", ...]) -> None:
         found.append(arguments[0])
-        raise _Reached
+        if not goes_on:
+            raise _Reached
 
     hook = module.register_forward_pre_hook(stop)
     try:

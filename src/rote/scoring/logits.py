@@ -71,6 +71,7 @@ class Reader:
             self.start = decoder_start_ids(model, token_encoder(model.tokenizer, is_encoder_decoder=True))
         count = min(TRIED_TOKENS, model.context_tokens // 2)
         self.tried = TextPass(sample.shown[:count], (sample.scored * count)[:count])
+        self.buffer: torch.Tensor | None = None
         self.prefix: tuple[tuple[int, ...], DynamicCache] | None = None
         with torch.inference_mode():
             self.head = find_head(model.model, self._inputs([self.tried]))
@@ -119,10 +120,11 @@ class Reader:
 
         assert self.head is not None
         step = max(1, LOGITS_AT_ONCE // self.head.vocabulary)
-        buffer = states.new_empty((min(step, len(states)), self.head.vocabulary))
+        if self.buffer is None or len(self.buffer) < min(step, len(states)):
+            self.buffer = states.new_empty((min(step, len(states)), self.head.vocabulary))
         for at in range(0, len(states), step):
             part = states[at : at + step]
-            yield Piece(torch.arange(at, at + len(part), device=part.device), self.head.logits(part, buffer))
+            yield Piece(torch.arange(at, at + len(part), device=part.device), self.head.logits(part, self.buffer))
 
     def _in_steps(self, texts: Sequence[TextPass]) -> Iterator[Piece]:
         """The whole model along the texts, as many tokens at a time as the bound allows; its cache carries the rest.

@@ -76,16 +76,40 @@ def fill(
     import torch
 
     block = CPU_BLOCK * torch.get_num_threads() if logits.device.type == "cpu" else CUDA_BLOCK
-    step = max(1, block // logits.shape[-1])
+    step = min(len(logits), max(1, block // logits.shape[-1]))
+    room = Room.of(step, logits.shape[-1], logits.device)
     for at in range(0, len(logits), step):
         part = slice(at, at + step)
-        found = _statistics(logits[part].float(), targets[part], suppressed, schemes)
+        found = _statistics(logits[part].float(), targets[part], suppressed, schemes, room)
         for column, values in zip(columns, found, strict=True):
             column[..., places[part]] = values.to(column.dtype)
 
 
+class Room(NamedTuple):
+    """Memory for what is as large as a block ("row vocabulary"); to be given it anew for each block would cost a fifth."""
+
+    mass: "torch.Tensor"
+    product: "torch.Tensor"
+    below: "torch.Tensor"
+
+    @staticmethod
+    def of(rows: int, vocabulary: int, device: "torch.device") -> "Room":
+        """Room for so many rows."""
+        import torch
+
+        return Room(*torch.empty((3, rows, vocabulary), device=device))
+
+    def cut(self, rows: int) -> "Room":
+        """The same memory for fewer rows."""
+        return Room(*(part[:rows] for part in self))
+
+
 def _statistics(
-    logits: "torch.Tensor", targets: "torch.Tensor", suppressed: Sequence[int], schemes: Sequence[Scheme]
+    logits: "torch.Tensor",
+    targets: "torch.Tensor",
+    suppressed: Sequence[int],
+    schemes: Sequence[Scheme],
+    room: Room,
 ) -> Columns:
     """The statistics of one block; `logits` (float32) is overwritten.
 
@@ -94,6 +118,7 @@ def _statistics(
     """
     import torch
 
+    room = room.cut(len(logits))
     never = torch.tensor(suppressed, dtype=torch.long, device=logits.device)
     may_come = ~torch.isin(targets, never)
     chosen, apart = logits.gather(-1, targets[:, None]), logits[:, never]
@@ -106,14 +131,16 @@ def _statistics(
     if bool((tail[:, 0] < LOWEST).any()):  # some models' own logits are minus infinity
         logits.clamp_(min=LOWEST)
         tail.clamp_(min=LOWEST)
-    mass = (logits - top.values).exp_()
-    decoding = _decoding(logits, mass, tail, top.values, chosen, schemes).masked_fill(~may_come, float("-inf"))
+    mass = torch.sub(logits, top.values, out=room.mass).exp_()
+    decoding = _decoding(logits, tail, top.values, chosen, schemes, room).masked_fill(~may_come, float("-inf"))
     chosen, apart = chosen - top.values, (apart - top.values).clamp(min=LOWEST)
     total = mass.sum(-1, keepdim=True)
     log_total = torch.logaddexp(total.log(), apart.logsumexp(-1, keepdim=True))
     scale, share_apart = log_total.neg().exp(), (apart - log_total).exp()
     logits.sub_(top.values)
-    mean = (mass * logits).sum(-1, keepdim=True) * scale + (share_apart * apart).sum(-1, keepdim=True)
+    mean = torch.mul(mass, logits, out=room.product).sum(-1, keepdim=True) * scale + (share_apart * apart).sum(
+        -1, keepdim=True
+    )
     variance = mass.mul_(logits.sub_(mean).square_()).sum(-1, keepdim=True) * scale
     variance += ((apart - mean).square() * share_apart).sum(-1, keepdim=True)
     return Columns(
@@ -168,28 +195,28 @@ def _above(logits: "torch.Tensor", tail: "torch.Tensor", chosen: "torch.Tensor")
 
 def _decoding(
     logits: "torch.Tensor",
-    mass: "torch.Tensor",
     tail: "torch.Tensor",
     top: "torch.Tensor",
     chosen: "torch.Tensor",
     schemes: Sequence[Scheme],
+    room: Room,
 ) -> "torch.Tensor":
     """ln of the probability that each scheme draws the chosen token ("scheme row").
 
     Args:
         logits: all of them ("row vocabulary").
-        mass: exponentials of the logits less the largest one.
         tail: the largest logits, ascending ("row tail").
         top: the largest logit ("row 1").
         chosen: the chosen token's logit ("row 1").
         schemes: the schemes.
+        room: has the exponentials of the logits less the largest one.
     """
     import torch
 
     found = []
     for scheme in schemes:
-        weights = mass if scheme.temperature == 1 else _weights(logits, top, scheme)
-        least, kept, is_open = _kept(weights, tail, top, scheme)
+        weights = room.mass if scheme.temperature == 1 else _weights(logits, top, scheme, out=room.product)
+        least, kept, is_open = _kept(weights, tail, top, scheme, out=room.below)
         if bool(is_open.any()):  # more is kept than the tail holds
             rows = is_open[:, 0]
             whole = logits[rows].sort(-1).values
@@ -199,16 +226,23 @@ def _decoding(
     return torch.stack(found)
 
 
-def _weights(logits: "torch.Tensor", top: "torch.Tensor", scheme: Scheme) -> "torch.Tensor":
+def _weights(
+    logits: "torch.Tensor", top: "torch.Tensor", scheme: Scheme, *, out: "torch.Tensor | None" = None
+) -> "torch.Tensor":
     """Exponentials of the logits, less the largest one, over the temperature."""
     import torch
 
     warmth = 1 / scheme.temperature
-    return torch.add(top * -warmth, logits, alpha=warmth).exp_()
+    return torch.add(top * -warmth, logits, alpha=warmth, out=out).exp_()
 
 
 def _kept(
-    weights: "torch.Tensor", tail: "torch.Tensor", top: "torch.Tensor", scheme: Scheme
+    weights: "torch.Tensor",
+    tail: "torch.Tensor",
+    top: "torch.Tensor",
+    scheme: Scheme,
+    *,
+    out: "torch.Tensor | None" = None,
 ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
     """The smallest logit that a scheme keeps, the weight of all it keeps, whether it may keep more than the tail ("row 1").
 
@@ -217,6 +251,7 @@ def _kept(
         tail: the largest logits, ascending ("row tail"); where it holds all, `weights` is in the same order.
         top: the largest logit ("row 1").
         scheme: top-k, then top-p on what is left.
+        out: memory for sums, of the shape of `weights`.
     """
     import torch
 
@@ -230,7 +265,7 @@ def _kept(
         first = torch.searchsorted(tail, tail[:, -scheme.top_k, None].contiguous())
         total = _sum_from(part, first)
     if scheme.top_p < 1:
-        below = part.cumsum(-1)
+        below = torch.cumsum(part, -1, out=out if is_whole else None)
         last = torch.searchsorted(below, below[:, -1:] - scheme.top_p * total, right=True).clamp(max=size - 1)
         first = torch.maximum(first, torch.searchsorted(tail, tail.gather(-1, last)))
         total = below[:, -1:] - below.gather(-1, (first - 1).clamp(min=0)).where(first > 0, 0)
