@@ -132,7 +132,7 @@ def test_the_section_says_that_secrets_were_sampled_and_where_the_fit_is_bad(fol
     run.write(name, [replace(item, fit_distance=0.2) for item in exposures], settings={})
     section = canary_section(run)
     assert section is not None
-    assert any("sampled, 5" in fact and "of 2^10 are compared" in fact for fact in section.facts)
+    assert any("sampled, 5" in fact and "of 1,000 are compared" in fact for fact in section.facts)
     assert any("fits badly for 24 of 24 canaries" in fact for fact in section.facts)
     assert section.rows[-1].extrapolated is not None
 

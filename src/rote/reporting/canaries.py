@@ -136,7 +136,8 @@ def _space_facts(space: SecretSpace, exposures: Sequence[Exposure]) -> Iterator[
     if measured[0].is_exact:
         yield f"Secrets of {what}: exact, all {space.size:,} are compared; {of_chance}."
         return
-    yield f"Secrets of {what}: sampled, {measured[0].compared:,} of 2^{math.log2(space.size):.0f} are compared; {of_chance}."
+    size = f"{space.size:,}" if space.size < 10**9 else f"2^{math.log2(space.size):.0f}"
+    yield f"Secrets of {what}: sampled, {measured[0].compared:,} of {size} are compared; {of_chance}."
     poor = sum((item.fit_distance or 0) > POOR_FIT for item in measured)
     if poor:
         yield (
