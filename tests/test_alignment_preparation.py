@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import hostile
 import reference_preparation as reference
 from rote.alignment import CORRECTED, PRESETS, Preset, preparation
-from rote.alignment.preparation import PreparedText, _sort, prepare, prepare_all, unpack
+from rote.alignment.preparation import PreparedText, prepare, prepare_all, unpack
 from rote.alignment.symbols import add_owner, hash_blocks, mark_owners, no_owners
 from rote.alignment.verbatim import raw_symbols
 from rote.characters import character_classes, codes_of
@@ -104,14 +104,6 @@ def test_a_reading_holds_the_terms_of_each_sentence(text: str, language: str) ->
 def test_batches_are_bounded(monkeypatch: pytest.MonkeyPatch, sizes: list[int], expected: list[int]) -> None:
     monkeypatch.setattr(preparation, "MAX_READ_CHARS", 5)
     assert [len(batch) for batch in preparation._batches(["x" * size for size in sizes])] == expected
-
-
-@given(st.lists(st.integers(-(2**31), 2**31 - 1)))
-@settings(deadline=None)
-def test_numbers_are_sorted(values: list[int]) -> None:
-    array = np.array(values, dtype=np.int32)
-    _sort(array)
-    assert array.tolist() == sorted(values)
 
 
 spaced = st.text(st.sampled_from("ab \n\u2003"), max_size=40)

@@ -14,11 +14,13 @@ Codes = NDArray[np.uint32]
 Classes = NDArray[np.uint16]
 """By code point: the sum of its classes."""
 
-LETTER, DIGIT, UNSPACED, MARK, ALPHANUMERIC = 1, 2, 4, 8, 16
-SPACE, LOWER, UPPER, NUMERAL = 32, 64, 128, 256
-STOP, UNSPACED_STOP, CLOSER, OPENER, BREAKS_TOKEN, BULLET, THAI = (1 << bit for bit in range(9, 16))
+# Not plain numbers: kernels that are called with those are compiled for each of them.
+LETTER, DIGIT, UNSPACED, MARK, ALPHANUMERIC = (np.uint16(1 << bit) for bit in range(5))
+SPACE, LOWER, UPPER, NUMERAL = (np.uint16(1 << bit) for bit in range(5, 9))
+STOP, UNSPACED_STOP, CLOSER, OPENER, BREAKS_TOKEN, BULLET, THAI = (np.uint16(1 << bit) for bit in range(9, 16))
 
-NEWLINE, BLANK, TAB, POINT, COLON, UNDERSCORE, HYPHEN = map(ord, "\n \t.:_-")
+NEWLINE, BLANK, TAB, POINT, COLON, UNDERSCORE, HYPHEN, OPENING, CLOSING = map(ord, "\n \t.:_-()")
+FIRST_LETTER, LAST_LETTER, PRONOUN = map(ord, "azI")
 
 _PATTERNS = {
     LETTER: rf"[^\W{_UNSPACED}]+",
@@ -97,7 +99,7 @@ def word_end(codes: Codes, at: int, classes: Classes) -> int:
 
 
 @kernel
-def span_of(codes: Codes, at: int, classes: Classes, wanted: int) -> int:
+def span_of(codes: Codes, at: int, classes: Classes, wanted: np.uint16) -> int:
     """The end of the characters of these classes from `at` on."""
     while at < len(codes) and classes[codes[at]] & wanted:
         at += 1

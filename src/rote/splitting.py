@@ -13,14 +13,19 @@ from rote.characters import (
     BULLET,
     CASED,
     CLOSER,
+    CLOSING,
     COLON,
     DIGIT,
+    FIRST_LETTER,
     HYPHEN,
+    LAST_LETTER,
     LOWER,
     NEWLINE,
     NUMERAL,
     OPENER,
+    OPENING,
     POINT,
+    PRONOUN,
     SPACE,
     STOP,
     TAB,
@@ -202,13 +207,13 @@ def _is_item(codes: Codes, at: int, classes: Classes) -> bool:
     if at < size and classes[codes[at]] & BULLET:
         end = at + 1
     else:
-        at += at < size and codes[at] == ord("(")
+        at += at < size and codes[at] == OPENING
         end = at
         while end < size and end < at + 3 and classes[codes[end]] & DIGIT:
             end += 1
         if end == at:
-            end += at < size and ord("a") <= codes[at] <= ord("z")
-        if end == at or end >= size or (codes[end] != POINT and codes[end] != ord(")")):
+            end += at < size and FIRST_LETTER <= codes[at] <= LAST_LETTER
+        if end == at or end >= size or (codes[end] != POINT and codes[end] != CLOSING):
             return False
         end += 1
     return bool(end < size and (codes[end] == BLANK or codes[end] == TAB))
@@ -235,7 +240,7 @@ def _ends_sentence(codes: Codes, at: int, stops_end: int, end: int, rules: Rules
         return False
     if rules.is_german and _is_ordinal(codes, start, at, classes):
         return False
-    is_initial = at - start == 1 and classes[codes[start]] & UPPER and codes[start] != ord("I")
+    is_initial = at - start == 1 and classes[codes[start]] & UPPER and codes[start] != PRONOUN
     if is_initial or lists & SELDOM_LAST or _is_dotted(codes, start, at, classes):
         if following == limit:
             return True

@@ -6,6 +6,7 @@ import numpy as np
 
 from rote.alignment.seeding import Floats, Ints, Seeds, WeightedPair, WeightedRows
 from rote.kernels import kernel
+from rote.ordering import stable_order
 
 
 class PassagePairs(NamedTuple):
@@ -67,7 +68,7 @@ def _sort(group: Ints, keys: Ints) -> None:
     """Sorts the places in `group` by their keys; equal ones keep their order."""
     for i in range(1, len(group)):
         if keys[group[i]] < keys[group[i - 1]]:
-            group[:] = group[np.argsort(keys[group], kind="mergesort")]
+            group[:] = group[stable_order(keys[group].astype(np.float64))]
             break
 
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from rote.alignment.extension import PassagePairs
 from rote.alignment.seeding import Floats, Ints, WeightedPair, add_products
 from rote.kernels import kernel
+from rote.ordering import stable_order
 
 GENERATED, TRAINING = 0, 1
 """The two sides: columns 2 · side and 2 · side + 1 of a passage's range."""
@@ -43,7 +44,7 @@ def quality(shared: Floats, rest: Floats) -> float:
 def resolve_one_sided(pair: WeightedPair, passages: PassagePairs, side: int) -> PassagePairs:
     """As published: from left to right on one side, a tournament in which the winner takes all."""
     firsts, lasts = passages.ranges[:, 2 * side], passages.ranges[:, 2 * side + 1]
-    order = np.argsort(firsts, kind="mergesort")
+    order = stable_order(firsts.astype(np.float64))
     support = _no_support(passages)
     kept, found, at = np.empty(len(order), np.int64), 0, 0
     while at < len(order):

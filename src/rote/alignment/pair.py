@@ -7,7 +7,7 @@ import numpy as np
 from rote.alignment.evidence import Bools, Side, Words
 from rote.alignment.extension import Clustering, PassagePairs, extend, passage_cosine
 from rote.alignment.overlaps import GENERATED, TRAINING, resolve_one_sided
-from rote.alignment.preparation import BLOCKS, Numbers, PreparedText, unpack
+from rote.alignment.preparation import BLOCKS, Numbers, unpack
 from rote.alignment.presets import Evidence, Preset
 from rote.alignment.refinement import Sides, refined_passages
 from rote.alignment.seeding import Floats, Ints, Rows, Seeds, WeightedPair, find_seeds, weigh
@@ -16,6 +16,7 @@ from rote.alignment.symbols import add_owner, mark_owners, no_owners
 from rote.alignment.verbatim import collapse_space
 from rote.characters import Classes, Codes
 from rote.kernels import kernel
+from rote.ordering import first_not_below
 
 COPY_SIDES = {"generated": GENERATED, "training": TRAINING, "both": GENERATED}
 
@@ -59,29 +60,45 @@ class Found(NamedTuple):
 
 
 @kernel
-def passages_with_each(numbers: Numbers, starts: Ints, rules: Rules, evidence: Evidence | None) -> Found:
-    """The passages of a generation with each candidate.
+def shared_with_each(numbers: Numbers, starts: Ints, rules: Rules) -> Found:
+    """The passages of a generation with each candidate: clusters of seeds, as published.
 
     Args:
         numbers: the prepared generation and behind it its candidates.
         starts: where each of them begins, and where the last one ends.
         rules: thresholds.
-        evidence: None: passages are clusters of seeds, as published.
     """
-    spans, cosines, count = np.empty((0, 4), np.int64), np.empty(0, np.float64), 0
-    ends = np.zeros((len(starts) - 2, 2), np.int64)
-    generated = unpack(numbers[: starts[1]])
-    for candidate in range(len(ends)):
-        training = unpack(numbers[starts[candidate + 1] : starts[candidate + 2]])
-        if evidence is None:
-            found, its_cosines, plain = _shared_passages(generated, training, rules)
-        else:
-            found, its_cosines, plain = _passages_by_evidence(generated, training, rules, evidence)
-        if len(found):
-            spans, cosines = np.concatenate((spans[:count], found)), np.concatenate((cosines[:count], its_cosines))
-        ends[candidate, 0], count = count + plain, count + len(found)
-        ends[candidate, 1] = count
-    return Found(spans, cosines, ends)
+    found, generated = _nothing_found(len(starts) - 2), numbers[: starts[1]]
+    for candidate in range(len(found.ends)):
+        training = numbers[starts[candidate + 1] : starts[candidate + 2]]
+        found = _with_passages(found, candidate, _shared_passages(generated, training, rules))
+    return found
+
+
+@kernel
+def explained_by_each(numbers: Numbers, starts: Ints, rules: Rules, evidence: Evidence) -> Found:
+    """As `shared_with_each`, by `rote.alignment.evidence`."""
+    found, generated = _nothing_found(len(starts) - 2), numbers[: starts[1]]
+    for candidate in range(len(found.ends)):
+        training = numbers[starts[candidate + 1] : starts[candidate + 2]]
+        found = _with_passages(found, candidate, _passages_by_evidence(generated, training, rules, evidence))
+    return found
+
+
+@kernel
+def _nothing_found(candidates: int) -> Found:
+    return Found(np.empty((0, 4), np.int64), np.empty(0, np.float64), np.zeros((candidates, 2), np.int64))
+
+
+@kernel
+def _with_passages(found: Found, candidate: int, passages: tuple[Ints, Floats, int]) -> Found:
+    """What was found, with the passages of the next candidate."""
+    spans, cosines, plain = passages
+    before = len(found.cosines)
+    found.ends[candidate, 0], found.ends[candidate, 1] = before + plain, before + len(spans)
+    if len(spans) == 0:
+        return found
+    return Found(np.concatenate((found.spans, spans)), np.concatenate((found.cosines, cosines)), found.ends)
 
 
 @kernel
@@ -107,9 +124,9 @@ def may_share_runs(codes: Codes, classes: Classes, size: int, numbers: Numbers, 
 
 
 @kernel
-def _shared_passages(one: PreparedText, two: PreparedText, rules: Rules) -> tuple[Ints, Floats, int]:
+def _shared_passages(one: Numbers, two: Numbers, rules: Rules) -> tuple[Ints, Floats, int]:
     """Characters and cosines of the passages, and the number of plain ones; they come first, the wide ones behind."""
-    generated, training = one.rows, two.rows
+    generated, training = unpack(one).rows, unpack(two).rows
     pair = weigh(generated, training, rules.smooths_idf)
     seeds = find_seeds(pair, rules.min_sentence_cosine, rules.min_sentence_dice)
     if len(seeds) == 0:
@@ -145,11 +162,9 @@ def _long_enough(passages: PassagePairs, generated: Rows, training: Rows, min_ch
 
 
 @kernel
-def _passages_by_evidence(
-    one: PreparedText, two: PreparedText, rules: Rules, evidence: Evidence
-) -> tuple[Ints, Floats, int]:
+def _passages_by_evidence(one: Numbers, two: Numbers, rules: Rules, evidence: Evidence) -> tuple[Ints, Floats, int]:
     """The passages by `rote.alignment.evidence`; returned as by `_shared_passages`, summaries last."""
-    generated, own, training, other = one.rows, one.words, two.rows, two.words
+    (generated, own, _), (training, other, _) = unpack(one), unpack(two)
     if len(own.terms) == 0 or len(other.terms) == 0:
         return np.empty((0, 4), np.int64), np.empty(0, np.float64), 0
     pair = weigh(generated, training, rules.smooths_idf)
@@ -201,4 +216,4 @@ def _in_characters(
 @kernel
 def _touched(words: Words, first: int, end: int) -> Ints:
     """First and last sentence that hold some of these words."""
-    return np.array([np.searchsorted(words.end_words, first, "right"), np.searchsorted(words.first_words, end) - 1])
+    return np.array([first_not_below(words.end_words, first + 1), first_not_below(words.first_words, end) - 1])

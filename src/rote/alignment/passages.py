@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from rote.alignment.pair import Found, may_share_runs, passages_with_each, rules_of
+from rote.alignment.pair import Found, explained_by_each, may_share_runs, rules_of, shared_with_each
 from rote.alignment.preparation import Numbers, prepare_all
 from rote.alignment.presets import Preset
 from rote.alignment.verbatim import block_size, shared_runs, shared_word_runs
@@ -97,7 +97,12 @@ class TextAligner:
             self.read(texts)
         ready = [self._texts[text] for text in texts]
         numbers, starts = np.concatenate(ready), np.array([0, *accumulate(map(len, ready))])
-        found = _by_candidate(passages_with_each(numbers, starts, self._rules, self.preset.evidence))
+        evidence = self.preset.evidence
+        found = _by_candidate(
+            shared_with_each(numbers, starts, self._rules)
+            if evidence is None
+            else explained_by_each(numbers, starts, self._rules, evidence)
+        )
         runs = self._runs_with_each(generated, trainings, [plain for plain, _ in found], numbers, starts)
         return [self._forms(own, plain, wide) for own, (plain, wide) in zip(runs, found, strict=True)]
 

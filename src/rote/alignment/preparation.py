@@ -15,6 +15,7 @@ from rote.alignment.verbatim import block_size
 from rote.characters import NEWLINE, SPACE, Classes, character_classes
 from rote.ingestion import Reading, read_texts, reader_of
 from rote.kernels import kernel
+from rote.ordering import sort
 
 Numbers = npt.NDArray[np.int32]
 
@@ -230,7 +231,7 @@ def _number_terms(reading: Reading, places: Numbers, room: _Room, words: int) ->
             places[term] = 0
             room.known[found] = term
             found += 1
-    _sort(room.known[:found])
+    sort(room.known[:found])
     for place in range(found):
         places[room.known[place]] = place
     for at in range(words):
@@ -238,22 +239,6 @@ def _number_terms(reading: Reading, places: Numbers, room: _Room, words: int) ->
     for place in range(found):
         places[room.known[place]] = -1
     return found
-
-
-@kernel
-def _sort(values: Numbers) -> None:
-    """Shell's sort: quick where there are few, and where they are nearly in order."""
-    gap = 1
-    while gap < len(values) // 3:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for end in range(gap, len(values)):
-            value, at = values[end], end
-            while at >= gap and values[at - gap] > value:
-                values[at] = values[at - gap]
-                at -= gap
-            values[at] = value
-        gap //= 3
 
 
 @kernel
@@ -266,7 +251,7 @@ def _write_rows(part: Numbers, room: _Room, rows: int, known: int) -> tuple[int,
         first, end, start = room.rows[row, 0], room.rows[row, 1], entries
         own = columns[start : start + end - first]
         own[:] = room.local[first:end]
-        _sort(own)
+        sort(own)
         for column in own:
             if entries > start and columns[entries - 1] == column:
                 counts[entries - 1] += 1

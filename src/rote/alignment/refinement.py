@@ -9,6 +9,7 @@ from rote.alignment.extension import Clustering, extend
 from rote.alignment.presets import Evidence
 from rote.alignment.seeding import Floats, Ints, Seeds, WeightedPair
 from rote.kernels import kernel
+from rote.ordering import first_not_below, stable_order
 
 STEPS = 4
 """Most passages stand still after two."""
@@ -112,7 +113,7 @@ def _refine_side(side: Side, other: Side, marks: Bools, passage: Ints, evidence:
 def _leave_out(sides: Sides, seeds: Seeds, cluster: Ints, passage: Ints, is_left: Bools) -> None:
     """Marks the seeds of the cluster that the passage does not touch on both sides."""
     own, other = sides.generated.words, sides.training.words
-    first, end = np.searchsorted(seeds[:, 0], cluster[0]), np.searchsorted(seeds[:, 0], cluster[1], "right")
+    first, end = first_not_below(seeds[:, 0], cluster[0]), first_not_below(seeds[:, 0], cluster[1] + 1)
     for i in range(first, end):
         row, column = seeds[i]
         if cluster[2] <= column <= cluster[3]:
@@ -133,7 +134,7 @@ def _resolve(passages: Stretches) -> Stretches:
     """From the greatest evidence down, drops what shares more than half of the shorter stretch with one kept, on a side."""
     ranges = passages.ranges
     kept, found = np.empty(len(ranges), np.int64), 0
-    for i in np.argsort(-passages.evidence, kind="mergesort"):
+    for i in stable_order(-passages.evidence):
         is_free = found < MAX_PASSAGES
         for other in kept[:found]:
             if _claims_half(ranges[i, :2], ranges[other, :2]) or _claims_half(ranges[i, 2:], ranges[other, 2:]):

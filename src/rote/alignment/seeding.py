@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rote.kernels import kernel
+from rote.ordering import stable_order
 
 Ints = npt.NDArray[np.int32 | np.int64]
 Floats = npt.NDArray[np.float64]
@@ -193,8 +194,9 @@ def _keep_similar(
 @kernel
 def _strongest(similar: Ints, cosines: Floats, most: int) -> Ints:
     """The `most` sentences of the highest cosine, of equals the first, in text order."""
-    order = np.argsort(-cosines, kind="mergesort")[:most]
-    return np.sort(similar[order])
+    is_kept = np.zeros(len(similar), np.bool_)
+    is_kept[stable_order(-cosines)[:most]] = True
+    return similar[is_kept]
 
 
 @kernel

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rote.characters import BLANK, SPACE, Classes, Codes
 from rote.kernels import kernel
+from rote.ordering import stable_order
 
 Symbols = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int32 | np.int64]
@@ -268,9 +269,9 @@ def keep_maximal(matches: Matches) -> Matches:
     """
     if len(matches) < 2:
         return matches
-    matches = matches[np.argsort(matches[:, 1], kind="mergesort")]
-    matches = matches[np.argsort(-matches[:, 2], kind="mergesort")]
-    matches = matches[np.argsort(matches[:, 0], kind="mergesort")]
+    matches = matches[stable_order(matches[:, 1].astype(np.float64))]
+    matches = matches[stable_order(-matches[:, 2].astype(np.float64))]
+    matches = matches[stable_order(matches[:, 0].astype(np.float64))]
     is_maximal, reached = np.zeros(len(matches), np.bool_), -1
     for i in range(len(matches)):
         end = matches[i, 0] + matches[i, 2]
