@@ -7,8 +7,8 @@ import pytest
 
 from rote.config import GenerationConfig
 from rote.demonstration import DECODER, ENCODER_DECODER
-from rote.finetuning.matching import matched_epochs
 from rote.finetuning import Epoch, Training
+from rote.finetuning.matching import matched_epochs
 from rote.generation import TransformersModel, generate
 from rote.models import load_model
 from rote.records import Prompt
