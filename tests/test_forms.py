@@ -3,15 +3,31 @@
 import random
 
 import pytest
-from hostile import LANGUAGES, text_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hostile import LANGUAGES, text_of
 from rote import forms
 from rote.forms import TermReader
 from rote.text import terms
 
-WORDS = ["don't", "Häuser", "e\u0301té", "3.14", "1,000", "_ab", "ab_", "_", "abc", "ab", "the", "The", "今天", "ไทย", "\ud800x"]
+WORDS = [
+    "don't",
+    "Häuser",
+    "e\u0301té",
+    "3.14",
+    "1,000",
+    "_ab",
+    "ab_",
+    "_",
+    "abc",
+    "ab",
+    "the",
+    "The",
+    "今天",
+    "ไทย",
+    "\ud800x",
+]
 TEXTS = st.lists(
     st.text(max_size=60)
     | st.lists(st.sampled_from([*WORDS, " ", "\n", "’", "\u0301"]), max_size=20).map("".join)
@@ -44,14 +60,18 @@ def test_a_word_does_not_go_on_in_the_next_text() -> None:
 
 
 def test_many_forms_and_long_ones() -> None:
-    texts = [" ".join(f"word{n}x" for n in range(5000)), "x" * 100_000, " ".join(f"word{n}x" for n in range(4000, 6000))]
+    texts = [
+        " ".join(f"word{n}x" for n in range(5000)),
+        "x" * 100_000,
+        " ".join(f"word{n}x" for n in range(4000, 6000)),
+    ]
     reader = TermReader("xx")
     assert read(reader, texts) == plain(texts, "xx", False)
     assert len(reader.terms) == len(set(reader.terms)) == 6001
 
 
 def test_forms_that_are_forgotten_are_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forms, "MAX_KNOWN_CHARS", 8)
+    monkeypatch.setattr(forms, "MAX_KNOWN_FORMS", 1)
     reader = TermReader("en")
     texts = ["gardens and gardeners", "gardeners", "violins and gardens"]
     assert [read(reader, [text]) for text in texts] == [plain([text], "en", False) for text in texts]

@@ -25,13 +25,14 @@ from rote.characters import (
 from rote.kernels import kernel
 from rote.text import stop_words, terms_of
 
-MAX_KNOWN_CHARS = 1 << 24
-"""Characters of forms that are remembered (four bytes each); beyond it they are forgotten and learned again."""
+MAX_KNOWN_FORMS = 1 << 22
+"""So many forms are remembered (some 40 bytes each); beyond it they are forgotten and learned again."""
 
 Ints = NDArray[np.int32 | np.int64]
 Number = TypeVar("Number", bound=np.generic)
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_OTHER_FACTOR = np.uint64(0xD6E8FEB86659FD93)
 
 
 class TermLists(NamedTuple):
@@ -87,18 +88,13 @@ class TermReader:
 
     def terms_of(self, codes: Codes, places: "Places") -> Terms:
         """The terms of the forms that stand in these places."""
-        if self._known.starts[self._known.size] > MAX_KNOWN_CHARS:
+        if self._known.size > MAX_KNOWN_FORMS:
             self._known, self._learned = _no_forms(), 0
         forms = np.empty(len(places.firsts), np.int32)
-        self._known = _number_forms(codes, places.firsts, places.stops, self._known, forms)
-        self._learn(self._words_behind(self._learned))
+        self._known, new = _number_forms(codes, places.firsts, places.stops, self._known, forms)
+        text = new.codes.tobytes().decode("utf-32-le", "surrogatepass")
+        self._learn([text[start:end] for start, end in pairwise(new.ends.tolist())])
         return Terms(self._terms.numbers[forms], self._terms.is_function[forms])
-
-    def _words_behind(self, form: int) -> list[str]:
-        """The known forms from that number on."""
-        starts = self._known.starts[form : self._known.size + 1]
-        text = self._known.codes[starts[0] : starts[-1]].tobytes().decode("utf-32-le", "surrogatepass")
-        return [text[start:end] for start, end in pairwise((starts - starts[0]).tolist())]
 
     def _learn(self, words: Sequence[str]) -> None:
         """The terms of the forms that were met for the first time."""
@@ -137,20 +133,19 @@ class _Forms(NamedTuple):
     slots: NDArray[np.int32]
     """Number of a form, or -1; a power of two of slots, at most half of them taken."""
     hashes: NDArray[np.uint64]
-    starts: NDArray[np.int64]
-    """Form i is `codes[starts[i] : starts[i + 1]]`."""
-    codes: Codes
+    """Two of each form, which tell it from all others: with 128 bits, none of a billion is taken for another."""
     size: int
 
 
+class _Spelt(NamedTuple):
+    """Forms as they are written, one behind the other."""
+
+    codes: Codes
+    ends: NDArray[np.int64]
+
+
 def _no_forms() -> _Forms:
-    return _Forms(
-        slots=np.full(1024, -1, np.int32),
-        hashes=np.empty(512, np.uint64),
-        starts=np.zeros(513, np.int64),
-        codes=np.empty(4096, np.uint32),
-        size=0,
-    )
+    return _Forms(slots=np.full(1024, -1, np.int32), hashes=np.empty((512, 2), np.uint64), size=0)
 
 
 @kernel
@@ -191,51 +186,46 @@ def add_forms(codes: Codes, at: int, end: int, classes: Classes, places: Places,
 
 
 @kernel
-def _number_forms(codes: Codes, firsts: Ints, stops: Ints, known: _Forms, numbers: NDArray[np.int32]) -> _Forms:
-    """Writes the numbers of the forms, and returns the known ones with the new ones behind them."""
-    slots, hashes, starts, pool, count = known
+def _number_forms(
+    codes: Codes, firsts: Ints, stops: Ints, known: _Forms, numbers: NDArray[np.int32]
+) -> tuple[_Forms, _Spelt]:
+    """Writes the numbers of the forms; returns the known ones with the new ones behind them, and how these are spelt."""
+    slots, hashes, count = known
+    new, ends, added = np.empty(64, np.uint32), np.zeros(16, np.int64), 0
     for form in range(len(firsts)):
         first, stop = firsts[form], stops[form]
-        value = _hash(codes, first, stop)
-        slot = np.int64(value & np.uint64(len(slots) - 1))
-        while slots[slot] >= 0:
-            number = slots[slot]
-            if hashes[number] == value and _is_equal(codes, first, stop, pool, starts[number], starts[number + 1]):
-                break
+        one, two = _hash(codes, first, stop)
+        slot = np.int64(one & np.uint64(len(slots) - 1))
+        while slots[slot] >= 0 and (hashes[slots[slot], 0] != one or hashes[slots[slot], 1] != two):
             slot = (slot + 1) & (len(slots) - 1)
-        if slots[slot] < 0:
-            end = starts[count] + stop - first
-            if end > len(pool):
-                pool = _longer(pool, 2 * end)
-            pool[starts[count] : end] = codes[first:stop]
-            slots[slot], hashes[count], starts[count + 1] = count, value, end
-            count += 1
-            if count == len(hashes):
-                hashes, starts = _longer(hashes, 2 * count), _longer(starts, 2 * count + 1)
-                slots = _slots(hashes, count)
-            numbers[form] = count - 1
-        else:
-            numbers[form] = slots[slot]
-    return _Forms(slots, hashes, starts, pool, count)
+        numbers[form] = slots[slot]
+        if slots[slot] >= 0:
+            continue
+        numbers[form] = slots[slot] = count
+        hashes[count, 0], hashes[count, 1] = one, two
+        count, added = count + 1, added + 1
+        if count == len(hashes):
+            hashes = _longer(hashes, 2 * count)
+            slots = _slots(hashes, count)
+        end = ends[added - 1] + stop - first
+        if end > len(new):
+            new = _longer(new, 2 * end)
+        if added == len(ends):
+            ends = _longer(ends, 2 * added)
+        new[ends[added - 1] : end] = codes[first:stop]
+        ends[added] = end
+    return _Forms(slots, hashes, count), _Spelt(new[: ends[added]], ends[: added + 1])
 
 
 @kernel
-def _hash(codes: Codes, first: int, stop: int) -> np.uint64:
-    value = np.uint64(stop - first)
+def _hash(codes: Codes, first: int, stop: int) -> tuple[np.uint64, np.uint64]:
+    one = two = np.uint64(stop - first)
     for i in range(first, stop):
-        value = (value ^ np.uint64(codes[i])) * _FACTOR
-        value ^= value >> np.uint64(29)
-    return value
-
-
-@kernel
-def _is_equal(codes: Codes, first: int, stop: int, others: Codes, start: int, end: int) -> bool:
-    size, same = stop - first, 0
-    if size != end - start:
-        return False
-    while same < size and codes[first + same] == others[start + same]:
-        same += 1
-    return same == size
+        one = (one ^ np.uint64(codes[i])) * _FACTOR
+        one ^= one >> np.uint64(29)
+        two = (two + np.uint64(codes[i])) * _OTHER_FACTOR
+        two ^= two >> np.uint64(31)
+    return one, two
 
 
 @kernel
@@ -243,7 +233,7 @@ def _slots(hashes: NDArray[np.uint64], count: int) -> NDArray[np.int32]:
     """The table for forms with these hashes, with room for twice as many."""
     slots = np.full(4 * count, -1, np.int32)
     for number in range(count):
-        slot = np.int64(hashes[number] & np.uint64(len(slots) - 1))
+        slot = np.int64(hashes[number, 0] & np.uint64(len(slots) - 1))
         while slots[slot] >= 0:
             slot = (slot + 1) & (len(slots) - 1)
         slots[slot] = number
@@ -252,6 +242,6 @@ def _slots(hashes: NDArray[np.uint64], count: int) -> NDArray[np.int32]:
 
 @kernel
 def _longer(array: NDArray[Number], size: int) -> NDArray[Number]:
-    longer = np.empty(size, array.dtype)
+    longer = np.empty((size, *array.shape[1:]), array.dtype)
     longer[: len(array)] = array
     return longer

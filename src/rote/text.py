@@ -133,6 +133,15 @@ def words(text: str) -> list[Span]:
     return [Span(*match.span()) for match in _WORDS.finditer(text)]
 
 
+def written_words(text: str) -> list[str]:
+    """The words of a text as they are written there, in order.
+
+    >>> written_words("I don't, at 3.5 mg.")
+    ['I', "don't", 'at', '3.5', 'mg']
+    """
+    return _WORDS.findall(text)
+
+
 def tokens(text: str) -> list[Span]:
     """The text cut into words, runs of white space and single other characters; together they are the whole text."""
     return [Span(*match.span()) for match in _TOKENS.finditer(text)]
@@ -251,7 +260,7 @@ def is_repetitive(text: str) -> bool:
     >>> is_repetitive("I am here. " * 20), is_repetitive("ha" * 30), is_repetitive("yes yes yes")
     (True, True, False)
     """
-    found = [match.group().lower() for match in _WORDS.finditer(text)]
+    found = [word.lower() for word in written_words(text)]
     if len(found) >= 20:
         grams = list(zip(found, found[1:], found[2:], found[3:], strict=False))
         return len(set(grams)) < 0.5 * len(grams)

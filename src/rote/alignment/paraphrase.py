@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import mul
 from typing import TYPE_CHECKING, Protocol
 
 from rapidfuzz.distance import LCSseq
 
 from rote.errors import ModelError
 from rote.models import check_folder, load_tokenizer, pick_device
-from rote.text import stem, stop_words, words
+from rote.text import stem, stop_words, written_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -140,12 +141,12 @@ class _Counted:
 
 def _counted(found: Sequence[str]) -> _Counted:
     counts = Counter(found)
-    return _Counted(counts, sum(count * count for count in counts.values()))
+    return _Counted(counts, sum(map(mul, counts.values(), counts.values())))
 
 
 @lru_cache(maxsize=1 << 14)
 def _profile(sentence: str, language: str) -> _Profile:
-    found = [span.of(sentence).lower() for span in words(sentence)]
+    found = [word.lower() for word in written_words(sentence)]
     stems = tuple(stem(word, language) for word in found)
     content = [root for word, root in zip(found, stems, strict=True) if word not in stop_words(language)]
     text = " " + " ".join(found) + " "
@@ -155,7 +156,7 @@ def _profile(sentence: str, language: str) -> _Profile:
         different_stems=frozenset(stems),
         content=_counted(content),
         trigrams=_counted([text[i : i + 3] for i in range(len(text) - 2)]),
-        is_negated=any(word in negations or word.endswith(("n't", "n’t")) for word in found),
+        is_negated=not negations.isdisjoint(found) or any(word.endswith(("n't", "n’t")) for word in found),
         numbers=frozenset(number.rstrip(".,:/-") for number in _NUMBER.findall(sentence)),
     )
 
@@ -169,10 +170,11 @@ def _jaccard(one: frozenset[str], two: frozenset[str]) -> float:
 
 
 def _cosine(one: _Counted, two: _Counted) -> float:
-    shared = one.counts.keys() & two.counts.keys()
+    shared = list(one.counts.keys() & two.counts.keys())
     if not shared:
         return 0.0
-    return sum(one.counts[key] * two.counts[key] for key in shared) / math.sqrt(one.square * two.square)
+    dot: int = sum(map(mul, map(one.counts.__getitem__, shared), map(two.counts.__getitem__, shared)))
+    return dot / math.sqrt(one.square * two.square)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,9 +137,10 @@ class _Room(NamedTuple):
     """The local term of each."""
     known: Numbers
     """The different terms."""
-    columns: Numbers
-    counts: Numbers
-    """Entries of the rows."""
+    by_term: Numbers
+    """The rows of the words, in the order of their local terms."""
+    term_ends: Numbers
+    """Per local term where its rows end there."""
     rows: Numbers
     """Per row: its first word, the first behind it, its first character, its end. Rows × 4."""
     cuts: Numbers
@@ -187,7 +188,7 @@ def _room_for(reading: Reading) -> _Room:
         np.empty(words, np.int32),
         np.empty(words, np.int32),
         np.empty(words, np.int32),
-        np.empty(words, np.int32),
+        np.empty(words + 1, np.int32),
         np.empty((sentences, 4), np.int32),
         np.empty((cuts, 3), np.int32),
     )
@@ -243,31 +244,62 @@ def _number_terms(reading: Reading, places: Numbers, room: _Room, words: int) ->
 
 @kernel
 def _write_rows(part: Numbers, room: _Room, rows: int, known: int) -> tuple[int, int]:
-    """Writes the sentences and their terms, from the header on; returns the number of entries, and where they end."""
-    row_starts = HEADER + 2 * rows
-    columns, counts = room.columns, room.counts
-    entries = part[row_starts] = 0
+    """Writes the sentences and their terms, from the header on; returns the number of entries, and where they end.
+
+    Term by term, and in each row at its next free place: so the columns of a row ascend.
+    """
+    _order_by_term(room, rows, known)
+    free, first_column = HEADER + 2 * rows, HEADER + 3 * rows + 1
+    entries = _find_places(part, free, room, rows, known)
+    first_count, frequencies = first_column + entries, first_column + 2 * entries + known
+    _put(part, first_count + entries, room.known[:known])
+    start = 0
+    for term in range(known):
+        part[frequencies + term], before, place = 0, -1, 0
+        for row in room.by_term[start : room.term_ends[term]]:
+            if row != before:
+                before, place = row, part[free + row]
+                part[free + row] = place + 1
+                part[first_column + place], part[first_count + place] = term, 0
+                part[frequencies + term] += 1
+            part[first_count + place] += 1
+        start = room.term_ends[term]
+    for row in range(rows, 0, -1):
+        part[free + row] = part[free + row - 1]
+        part[HEADER + row - 1], part[HEADER + rows + row - 1] = room.rows[row - 1, 2], room.rows[row - 1, 3]
+    part[free] = 0
+    return entries, frequencies + known
+
+
+@kernel
+def _order_by_term(room: _Room, rows: int, known: int) -> None:
+    words = room.rows[rows - 1, 1] if rows else 0
+    ends = room.term_ends[: known + 1]
+    ends[:] = 0
+    for term in room.local[:words]:
+        ends[term + 1] += 1
+    for term in range(known):
+        ends[term + 1] += ends[term]
     for row in range(rows):
-        first, end, start = room.rows[row, 0], room.rows[row, 1], entries
-        own = columns[start : start + end - first]
-        own[:] = room.local[first:end]
-        sort(own)
-        for column in own:
-            if entries > start and columns[entries - 1] == column:
-                counts[entries - 1] += 1
-            else:
-                columns[entries], counts[entries] = column, 1
-                entries += 1
-        part[HEADER + row], part[HEADER + rows + row] = room.rows[row, 2], room.rows[row, 3]
-        part[row_starts + row + 1] = entries
-    at = _put(part, row_starts + rows + 1, columns[:entries])
-    at = _put(part, at, counts[:entries])
-    at = _put(part, at, room.known[:known])
-    frequencies = part[at : at + known]
-    frequencies[:] = 0
-    for entry in range(entries):
-        frequencies[columns[entry]] += 1
-    return entries, at + known
+        for term in room.local[room.rows[row, 0] : room.rows[row, 1]]:
+            room.by_term[ends[term]] = row
+            ends[term] += 1
+
+
+@kernel
+def _find_places(part: Numbers, free: int, room: _Room, rows: int, known: int) -> int:
+    """Writes, from `free` on, where each row's entries begin; returns the number of entries."""
+    part[free : free + rows + 1] = 0
+    start = 0
+    for term in range(known):
+        before = -1
+        for row in room.by_term[start : room.term_ends[term]]:
+            part[free + row + 1] += row != before
+            before = row
+        start = room.term_ends[term]
+    for row in range(rows):
+        part[free + row + 1] += part[free + row]
+    return int(part[free + rows])
 
 
 @kernel
