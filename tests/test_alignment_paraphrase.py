@@ -6,6 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from labelled_pairs import LabelledPair
+from paraphrase import decisions, rows
 
 from rote.alignment import SentencePair, make_aligner
 from rote.alignment.paraphrase import (
@@ -132,6 +134,22 @@ def test_a_hugging_face_classifier_by_folder(classifier_folder: Path) -> None:
 def test_the_named_classifier_is_used(classifier_folder: Path) -> None:
     aligner = make_aligner(AlignmentConfig(paraphrase_model=str(classifier_folder)))
     assert 0 < aligner.judge.classifier.probabilities([SentencePair("a", "b")])[0] < 1
+
+
+def test_the_benchmark_measures_a_named_classifier(classifier_folder: Path) -> None:
+    pairs = [
+        LabelledPair(name, f"{number:x}{half}", SentencePair(SENTENCE, SENTENCE[number:]), number < 8, number > 14)
+        for name in ("msrp", "pan", "sts")
+        for half in ("1", "2")
+        for number in range(16)
+    ]
+    found = list(rows(pairs, decisions(pairs, str(classifier_folder))))
+    assert len(found) == 2 * 3 * 4
+    named = [line for line in found if line["decision"] == str(classifier_folder)]
+    assert {(line["half"], line["set"], line["threshold"]) for line in named} == {
+        (half, name, 0.5) for half in ("a", "b") for name in ("msrp", "pan", "sts")
+    }
+    assert all(0 <= line["brier"] <= 1 and line["n"] == 15 for line in named)
 
 
 def test_a_missing_classifier_is_named(tmp_path: Path) -> None:
