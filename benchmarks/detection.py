@@ -9,7 +9,7 @@ published algorithm in plain Python (`plain.py`); it gets a sample, tells no kin
     python benchmarks/detection.py --records 10000 --generations 500
     python benchmarks/detection.py --growth --plot docs/images/growth.svg
 
-Seconds are of the clock, one thread. One JSON object per line on stdout, progress on stderr.
+Seconds are CPU seconds of one thread. One JSON object per line on stdout, progress on stderr.
 """
 
 import argparse
@@ -172,11 +172,11 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
+        self._last = time.process_time()
 
     def note(self, step: str) -> None:
         """The time since the last note belongs to this step."""
-        now = time.perf_counter()
+        now = time.process_time()
         self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
         self._last = now
 

@@ -15,11 +15,13 @@ from rote.characters import (
     ALPHANUMERIC,
     DIGIT,
     LETTER,
+    MARK,
     UNSPACED,
     Classes,
     Codes,
     character_classes,
     codes_of,
+    is_apostrophe,
     word_end,
 )
 from rote.kernels import kernel
@@ -173,7 +175,12 @@ def add_forms(codes: Codes, at: int, end: int, classes: Classes, places: Places,
         if not kind & (LETTER | DIGIT | UNSPACED):
             at += 1
             continue
-        stop = word_end(row, at, classes)
+        stop = at + 1
+        while stop < end and classes[row[stop]] & LETTER:
+            stop += 1
+        # Most words end there; only for the others it is worth a call.
+        if kind & (DIGIT | UNSPACED) or (stop < end and (classes[row[stop]] & MARK or is_apostrophe(row[stop]))):
+            stop = word_end(row, at, classes)
         first, is_form = at, stop - at > 2 and kind & ALPHANUMERIC != 0
         if kind & UNSPACED:
             first, is_form = unspaced, unspaced_end == at

@@ -145,6 +145,22 @@ def find_matches(read: Symbols, indexed: Blocks, least: int) -> Matches:
 
 
 @kernel
+def shared_matches(read: Symbols, other: Symbols, size: int, least: int) -> Matches:
+    """The matches of a row that is read with another one, which `find_matches` gets in blocks of `size` symbols.
+
+    Of whichever is the longer the blocks are cut, as they cost least; only rows that repeat themselves a great deal are
+    read as told.
+    """
+    if len(read) > len(other) >= size:
+        found, is_complete = _all_matches(other, cut_blocks(read, size), least)
+        if is_complete:
+            matches = np.empty_like(found)
+            matches[:, 0], matches[:, 1], matches[:, 2] = found[:, 1], found[:, 0], found[:, 2]
+            return matches
+    return find_matches(read, cut_blocks(other, size), least)
+
+
+@kernel
 def _hash(symbols: Symbols, start: int, size: int) -> np.uint64:
     value = np.uint64(0)
     for i in range(start, start + size):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rote.alignment.symbols import Bools, Ints, Matches, Symbols, cut_blocks, find_matches, keep_maximal
+from rote.alignment.symbols import Bools, Ints, Matches, Symbols, keep_maximal, shared_matches
 from rote.characters import BLANK, SPACE, Classes, Codes, character_classes, codes_of, word_end
 from rote.kernels import kernel
 from rote.records import Span
@@ -108,7 +108,7 @@ def shared_runs(read: str, indexed: str, *, min_chars: int) -> list[CommonRun]:
     [CommonRun(read=Span(start=4, end=11), indexed=Span(start=2, end=10), chars=7)]
     """
     symbols, others = raw_symbols(read), raw_symbols(indexed)
-    matches = find_matches(symbols.symbols, cut_blocks(others.symbols, block_size(min_chars)), min_chars)
+    matches = shared_matches(symbols.symbols, others.symbols, block_size(min_chars), min_chars)
     if not len(matches):
         return []
     kept: list[CommonRun] = []
@@ -186,7 +186,7 @@ def shared_word_runs(read: str, indexed: str, *, min_chars: int) -> list[CommonR
     least = _least_symbols(two.symbols, two.places, min_chars)
     if least > len(two.symbols):
         return []
-    matches = find_matches(one.symbols, cut_blocks(two.symbols, block_size(least)), least)
+    matches = shared_matches(one.symbols, two.symbols, block_size(least), least)
     if not len(matches):
         return []
     matches = _between_words(matches, _word_boundaries(one.symbols), _word_boundaries(two.symbols))
