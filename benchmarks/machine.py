@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,3 +20,8 @@ def machine() -> dict[str, object]:
         "python": platform.python_version(),
         **{package: version(package) for package in ("numba", "numpy")},
     }
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, mapped files included."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

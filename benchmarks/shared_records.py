@@ -6,10 +6,15 @@ import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 QUERY_WORDS = 85
 """About 100 tokens, 500 bytes."""
+BLOCK_WORDS = 2000
 EDIT_RATES = (0.0, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -36,7 +41,33 @@ def records(chars: int) -> Iterator[str]:
         yield from filter(None, [held.strip()])
 
 
-def make_queries(texts: Sequence[str], unseen: Sequence[str], count: int) -> list[Query]:
+def passages(words: int, count: int) -> tuple[list[str], list[str]]:
+    """`count` passages of so many words at equal distances in the text of `records`, and 2,000 of text set aside.
+
+    Where there is less text than `count` · `words`, neighbours overlap. Every hundredth of the text is set aside, in
+    blocks of 2,000 words.
+    """
+    lines = (" ".join(line.split()) for lines in _documents() for line in lines)
+    text = " ".join(filter(None, lines)).encode("utf-8")
+    starts = np.append(_word_starts(text)[::BLOCK_WORDS], len(text))
+    blocks = [text[start:end] for start, end in pairwise(starts.tolist())]
+    unseen = blocks[99::100]
+    del blocks[99::100]
+    return _cut(b"".join(blocks), words, count), _cut(b"".join(unseen), words, 2000)
+
+
+def _cut(text: bytes, words: int, count: int) -> list[str]:
+    starts = _word_starts(text)
+    firsts = np.linspace(0, len(starts) - words - 1, count).astype(np.int64)
+    bounds = zip(starts[firsts].tolist(), starts[firsts + words].tolist(), strict=True)
+    return [text[start:end].decode("utf-8").strip() for start, end in bounds]
+
+
+def _word_starts(text: bytes) -> NDArray[np.int64]:
+    return np.append(0, np.flatnonzero(np.frombuffer(text, np.uint8) == ord(" ")) + 1)
+
+
+def make_queries(texts: Sequence[str], unseen: Sequence[str], count: int, *, words: int = QUERY_WORDS) -> list[Query]:
     """By turns copies with one of `EDIT_RATES` of their words replaced by words of other records, and unseen text."""
     draw = random.Random(0)
     queries = []
@@ -45,7 +76,7 @@ def make_queries(texts: Sequence[str], unseen: Sequence[str], count: int) -> lis
         source = draw.randrange(len(texts)) if len(queries) % 2 else None
         text = draw.choice(unseen) if source is None else texts[source]
         others = draw.choice(texts).split()
-        found = [draw.choice(others) if draw.random() < rate else word for word in text.split()[:QUERY_WORDS]]
+        found = [draw.choice(others) if draw.random() < rate else word for word in text.split()[:words]]
         queries.append(Query(" ".join(found), source, rate))
     return queries
 

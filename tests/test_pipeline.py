@@ -13,6 +13,7 @@ from fakes import MEMBERS, NON_MEMBERS, memorised_toy
 from rote import runs
 from rote.cli import main
 from rote.records import Estimate, Example, Score, Separation, Trial
+from rote.retrieval import open_index
 from rote.runs import Run
 
 NOT_COMPARED = {"manifest.json", "config.toml", "report.html", "report.json"}
@@ -218,8 +219,7 @@ def test_a_limit_draws_prompts_and_every_record_can_still_be_matched(toy_folder:
     audit(toy_folder, tmp_path, "--limit", "5")
     assert len(Run(tmp_path).read(runs.EXAMPLES, Example)) == 16
     assert estimates(tmp_path)["extractable", "tuned", "member"].n == 5
-    indexed = json.loads((tmp_path / "index" / "examples.json").read_text(encoding="utf-8"))
-    assert len(indexed["example_ids"]) == 8
+    assert len(open_index(tmp_path / "index").example_ids) == 8
 
 
 def test_missing_controls_are_said(toy_folder: Path, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -28,6 +30,8 @@ from rote.retrieval import (
     retrieve_nonmembers,
     was_retrieved,
 )
+from rote.retrieval.index import FORMAT
+from rote.retrieval.strings import SortedStrings, write_strings
 from rote.text import terms
 
 CONFIG = RetrievalConfig()
@@ -72,22 +76,53 @@ def naive_bm25(documents: list[list[str]], query: list[str], *, k1: float, b: fl
     return scores
 
 
-@settings(deadline=None, max_examples=25)
+def naive_scores(examples: list[list[str]], query: str, *, k1: float, b: float) -> list[float]:
+    """Of examples with one or more documents each."""
+    documents = [terms(text, language="en", without_stop_words=True) for texts in examples for text in texts]
+    if not any(documents):
+        return [0.0] * len(examples)
+    scores = iter(naive_bm25(documents, terms(query, language="en", without_stop_words=True), k1=k1, b=b))
+    return [max(next(scores) for _ in texts) for texts in examples]
+
+
+WORDS = ["rain", "fever", "cough", "sleep", "back", "knee", "the", "ab"]
+TEXT = st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join) | st.sampled_from(["knee " * 300, "rain " * 254])
+
+
+@settings(deadline=None, max_examples=60)
 @given(
-    texts=st.lists(
-        st.lists(st.sampled_from(["rain", "fever", "cough", "sleep", "back", "knee"]), max_size=8),
-        min_size=1,
-        max_size=8,
-    ),
-    query=st.lists(st.sampled_from(["rain", "fever", "cough", "sleep", "back", "knee", "absent"]), max_size=8),
+    texts=st.lists(st.lists(TEXT, min_size=1, max_size=3, unique=True), min_size=1, max_size=8),
+    query=st.lists(st.sampled_from([*WORDS, "absent"]), max_size=8).map(" ".join),
+    k1=st.sampled_from([0.0, 1.2, 3.0]),
+    b=st.sampled_from([0.0, 0.75, 1.0]),
+    depth=st.integers(1, 5),
+    shard=st.sampled_from([1, 3, 1 << 16]),
+    out=st.sets(st.integers(0, 9)),
 )
-def test_scores_are_bm25(tmp_path_factory: pytest.TempPathFactory, texts: list[list[str]], query: list[str]) -> None:
-    folder = tmp_path_factory.mktemp("bm25")
-    index = made(folder, [example(f"{i}", " ".join(words)) for i, words in enumerate(texts)])
-    documents = [terms(" ".join(words), language="en", without_stop_words=True) for words in texts]
-    asked = terms(" ".join(query), language="en", without_stop_words=True)
-    expected = naive_bm25(documents, asked, k1=CONFIG.k1, b=CONFIG.b) if any(documents) else [0.0] * len(documents)
-    assert index.scores(" ".join(query)) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+def test_scores_and_ranks_are_those_of_bm25(
+    tmp_path_factory: pytest.TempPathFactory,
+    texts: list[list[str]],
+    query: str,
+    k1: float,
+    b: float,
+    depth: int,
+    shard: int,
+    out: set[int],
+) -> None:
+    folder = tmp_path_factory.mktemp("bm25") / "index"
+    examples = [example(f"{i}", first) for i, (first, *_) in enumerate(texts)]
+    prompts = [
+        Prompt(f"{i}-{n}", f"{i}", "", other) for i, (_, *others) in enumerate(texts) for n, other in enumerate(others)
+    ]
+    build_index(examples, prompts, folder, config=RetrievalConfig(k1=k1, b=b), shard_documents=shard)
+    index = open_index(folder)
+    expected = naive_scores(texts, query, k1=k1, b=b)
+    scores = index.scores(query)
+    assert scores == pytest.approx(expected, rel=1e-6)
+    assert index.scores_of([query] * len(texts), [item.id for item in examples]) == scores.tolist()
+    best = sorted((i for i in range(len(texts)) if scores[i] > 0 and i not in out), key=lambda i: (-scores[i], i))
+    (found,) = index.search([query], depth=depth, left_out=[{str(i) for i in out}])
+    assert found == [(str(i), scores[i]) for i in best[:depth]]
 
 
 def test_the_source_comes_first(tmp_path: Path) -> None:
@@ -102,9 +137,8 @@ def test_a_short_suffix_counts_as_a_document_of_its_own(tmp_path: Path) -> None:
     long = example("long", "filler words about weather and trains " * 50 + "quinine sulphate")
     alone = made(tmp_path / "1", [long, *CLINIC])
     with_suffix = made(tmp_path / "2", [long, *CLINIC], [Prompt("p", "long", "filler", "quinine sulphate")])
-    place = with_suffix.position("long")
-    assert place is not None
-    assert with_suffix.scores("quinine sulphate")[place] > 1.5 * alone.scores("quinine sulphate")[place]
+    (best,), (worst,) = (index.scores_of(["quinine sulphate"], ["long"]) for index in (with_suffix, alone))
+    assert best > 1.5 * worst > 0
 
 
 def test_the_own_record_is_always_a_candidate(tmp_path: Path) -> None:
@@ -220,15 +254,16 @@ def test_other_languages_and_scripts(tmp_path: Path) -> None:
 def test_the_index_is_memory_mapped_and_kept(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     index = made(tmp_path, CLINIC)
-    assert index.bm25 is not None
-    assert isinstance(index.bm25.scores["data"], np.memmap)
+    assert isinstance(index.postings.documents.base, np.memmap)
     before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     build_index(CLINIC[::-1], [], folder, config=CONFIG)
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
     build_index(CLINIC, [], folder, config=RetrievalConfig(k1=2.0))
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} != before
     build_index(CLINIC[:1], [], folder, config=CONFIG)
-    assert open_index(folder).example_ids == ("a",)
+    assert list(open_index(folder).example_ids) == ["a"]
+    build_index([replace(CLINIC[0], id="other")], [], folder, config=CONFIG)
+    assert list(open_index(folder).example_ids) == ["other"]
     assert [item.name for item in tmp_path.iterdir()] == ["index"]
 
 
@@ -237,9 +272,109 @@ def test_a_missing_or_torn_index_is_told(tmp_path: Path) -> None:
         open_index(tmp_path / "nowhere")
     torn = tmp_path / "torn"
     torn.mkdir()
-    (torn / "examples.json").write_text('{"digest": ', encoding="utf-8")
+    (torn / "listing.json").write_text('{"digest": ', encoding="utf-8")
     with pytest.raises(StaleRunError, match=r"torn: no index there"):
         open_index(torn)
+
+
+def test_an_index_of_another_version_is_told(tmp_path: Path) -> None:
+    made(tmp_path, CLINIC)
+    listing = tmp_path / "index" / "listing.json"
+    listing.write_text(listing.read_text().replace(f'"format": "{FORMAT}"', '"format": "0"'))
+    with pytest.raises(
+        StaleRunError, match=rf"index: an index of format '0', not '{FORMAT}'; `rote retrieve` makes it"
+    ):
+        open_index(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("documents.npy", lambda file: file.unlink()),
+        ("documents.npy", lambda file: file.write_bytes(file.read_bytes()[:-4])),
+        ("terms.npy", lambda file: file.write_bytes(b"")),
+        ("examples.npy", lambda file: np.save(file, np.zeros(2, np.int32))),
+        ("lengths.npy", lambda file: np.save(file, np.zeros(3))),
+        ("listing.json", lambda file: file.write_text(f'{{"format": "{FORMAT}"}}')),
+        ("listing.json", lambda file: file.write_text(file.read_text().replace('"k1"', '"k2"'))),
+    ],
+)
+def test_a_damaged_index_is_told_and_made_again(tmp_path: Path, name: str, damage: Callable[[Path], object]) -> None:
+    index = made(tmp_path, CLINIC)
+    expected = index.search(["burning pain"], depth=3)
+    damage(tmp_path / "index" / name)
+    with pytest.raises(StaleRunError, match=r"index: the index is damaged \(.+\); `rote retrieve` makes it again"):
+        open_index(tmp_path / "index")
+    assert made(tmp_path, CLINIC).search(["burning pain"], depth=3) == expected
+
+
+def test_an_index_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, CLINIC)
+    monkeypatch.setattr("rote.retrieval.index.write_strings", Mock(side_effect=OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        made(tmp_path, CLINIC[:1])
+    assert len(open_index(tmp_path / "index").example_ids) == 3
+    assert [item.name for item in tmp_path.iterdir()] == ["index"]
+
+
+def test_many_equal_texts_are_found_in_the_order_of_ids(tmp_path: Path) -> None:
+    same = [example(f"{n:04}", "migraine with aura") for n in range(2500)]
+    index = made(tmp_path, [*same, example("x", "migraine"), *CLINIC])
+    (found,) = index.search(["migraine aura"], depth=4, left_out=[["0001"]])
+    assert [hit.example_id for hit in found] == ["0000", "0002", "0003", "0004"]
+    assert [hit.score for hit in found] == index.scores_of(["migraine aura"] * 4, ["0000", "0001", "0002", "2499"])
+    assert len(index.search(["migraine"], depth=9999)[0]) == 2501
+
+
+def test_a_full_shard_and_the_next_one(tmp_path: Path) -> None:
+    words = ["rain", "fever", "cough", "sleep", "back", "knee", "chill"]
+    texts = [" ".join(words[n // 7**i % 7] for i in range(6)) for n in range((1 << 16) + 10)]
+    index = made(tmp_path, [example(f"{n:06}", text) for n, text in enumerate(texts)])
+    query = "fever cough sleep sleep knee"
+    scores = index.scores(query)
+    best = np.argsort(-scores, kind="stable")[:7]
+    assert index.search([query], depth=7) == [[(f"{place:06}", scores[place]) for place in best]]
+    assert index.scores_of([query], ["065540"]) == [scores[65540]] != [0.0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_best_of_many_are_those_of_a_full_sort(tmp_path: Path, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    vocabulary = np.array([f"word{n}" for n in range(40)])
+    drawn = draw.choice(vocabulary, size=(3000, 6), p=np.arange(40, 0, -1) / 820)
+    index = made(tmp_path, [example(f"{n:04}", " ".join(words[: 1 + n % 6])) for n, words in enumerate(drawn)])
+    for depth in (1, 2, 10, 100):
+        query = " ".join(draw.choice(vocabulary, size=12))
+        scores = index.scores(query)
+        out = draw.choice(3000, size=5)
+        scores[out] = 0
+        best = [(f"{n:04}", scores[n]) for n in np.argsort(-scores, kind="stable")[:depth] if scores[n] > 0]
+        assert index.search([query], depth=depth, left_out=[[f"{n:04}" for n in out]]) == [best]
+
+
+def test_texts_are_asked_together_as_one_by_one(tmp_path: Path) -> None:
+    index = made(tmp_path, CLINIC)
+    texts = ["burning pain", "", "the violinist and the baker", "unheard", "burning pain"]
+    assert index.search(texts, depth=2) == [
+        hits for text in texts for hits in made(tmp_path, CLINIC).search([text], depth=2)
+    ]
+    assert index.search([], depth=2) == []
+
+
+@settings(deadline=None)
+@given(
+    strings=st.sets(st.text(max_size=4) | st.sampled_from(["\ud800", "\uffff", "\U00010000"])),
+    wanted=st.text(max_size=4),
+)
+def test_sorted_strings_are_found(tmp_path_factory: pytest.TempPathFactory, strings: set[str], wanted: str) -> None:
+    ordered, folder = sorted(strings), tmp_path_factory.mktemp("strings")
+    write_strings(ordered, folder, "x")
+    found = SortedStrings(np.load(folder / "x.npy"), np.load(folder / "x-starts.npy"))
+    assert (list(found), len(found), list(found[1:])) == (ordered, len(ordered), ordered[1:])
+    assert found.places(ordered).tolist() == list(range(len(ordered)))
+    assert found.places([wanted]).tolist() == [ordered.index(wanted) if wanted in strings else -1]
+    with pytest.raises(IndexError, match=f"of {len(ordered)} strings"):
+        found[len(ordered)]
 
 
 def test_the_bytes_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:

@@ -1,13 +1,11 @@
 """Candidates of every generation, in chunks that come out the same whenever the stage is run again."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence, Set
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 
 from rote.records import Candidate, Generation
-from rote.retrieval.index import Index
+from rote.retrieval.index import Hit, Index
 from rote.retrieval.reproduction import CHUNK, ExactSearch, add_sources
 
 
@@ -40,15 +38,31 @@ def retrieve(
         if item.model == "tuned":
             generated_for[item.text].add(item.example_id)
     for chunk in _chunks(generations, done):
+        asked = [_Asked.of(item, tuned, generated_for) for item in chunk]
+        texts = [one.text for one in asked]
+        ranked = index.search(texts, depth=depth, left_out=[one.left_out for one in asked])
+        own_scores = index.scores_of(texts, [item.example_id for item in chunk])
         found: list[Candidate] = []
-        for item in chunk:
-            is_shuffled = item.model == "shuffled"
-            text = tuned[item.prompt_id, item.sample] if is_shuffled else item.text
-            scores = index.scores(text)
-            left_out = generated_for[item.text] - {item.example_id} if is_shuffled else set()
-            hits = _with_own_record(item, index, scores, _ranked(item, index, scores, depth, left_out))
-            found += add_sources(hits, item, exact, text=text, left_out=left_out) if exact else hits
+        for item, one, hits, own_score in zip(chunk, asked, ranked, own_scores, strict=True):
+            candidates = _with_own_record(item, _candidates(item, hits), own_score)
+            found += add_sources(candidates, item, exact, text=one.text, left_out=one.left_out) if exact else candidates
         yield found
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is looked for on behalf of a generation."""
+
+    text: str
+    left_out: Set[str]
+
+    @classmethod
+    def of(
+        cls, item: Generation, tuned: Mapping[tuple[str, int], str], generated_for: Mapping[str, Set[str]]
+    ) -> "_Asked":
+        if item.model != "shuffled":
+            return cls(item.text, frozenset())
+        return cls(tuned[item.prompt_id, item.sample], generated_for.get(item.text, frozenset()) - {item.example_id})
 
 
 def retrieve_nonmembers(
@@ -61,11 +75,17 @@ def retrieve_nonmembers(
     See `retrieve` for ranks, ties, `done` and chunks.
     """
     for chunk in _chunks(generations, done):
+        own = [{item.example_id} for item in chunk]
+        ranked = (
+            index.search([item.text for item in chunk], depth=depth, left_out=own) if depth else [[] for _ in chunk]
+        )
         found: list[Candidate] = []
-        for item in chunk:
-            hits = _ranked(item, index, index.scores(item.text), depth, {item.example_id})
+        for item, hits, left_out in zip(chunk, ranked, own, strict=True):
+            candidates = _candidates(item, hits)
             found += (
-                add_sources(hits, item, exact, text=item.text, left_out={item.example_id}) if exact and depth else hits
+                add_sources(candidates, item, exact, text=item.text, left_out=left_out)
+                if exact and depth
+                else candidates
             )
         yield found
 
@@ -80,29 +100,11 @@ def _chunks(generations: Sequence[Generation], done: int) -> Iterator[Sequence[G
         yield generations[start : start + CHUNK]
 
 
-def _with_own_record(
-    item: Generation, index: Index, scores: NDArray[np.float32], hits: list[Candidate]
-) -> list[Candidate]:
-    if any(hit.example_id == item.example_id for hit in hits):
-        return hits
-    place = index.position(item.example_id)
-    own_score = 0.0 if place is None else float(scores[place])
-    return [*hits, Candidate(item.id, item.example_id, len(hits) + 1, own_score)]
+def _candidates(item: Generation, hits: Sequence[Hit]) -> list[Candidate]:
+    return [Candidate(item.id, hit.example_id, rank, hit.score) for rank, hit in enumerate(hits, 1)]
 
 
-def _ranked(
-    item: Generation, index: Index, scores: NDArray[np.float32], depth: int, left_out: Set[str]
-) -> list[Candidate]:
-    """The best `depth` examples with a score above 0 (positions are in the order of ids, and the sort is stable)."""
-    allowed = scores.copy()
-    for example_id in left_out:
-        place = index.position(example_id)
-        if place is not None:
-            allowed[place] = 0
-    nth = len(allowed) - depth
-    least = np.partition(allowed, nth)[nth] if 0 < depth < len(allowed) else 0
-    places = np.flatnonzero((allowed >= least) & (allowed > 0))
-    best = places[np.argsort(-allowed[places], kind="stable")][:depth]
-    return [
-        Candidate(item.id, index.example_ids[place], rank, float(allowed[place])) for rank, place in enumerate(best, 1)
-    ]
+def _with_own_record(item: Generation, ranked: list[Candidate], own_score: float) -> list[Candidate]:
+    if any(candidate.example_id == item.example_id for candidate in ranked):
+        return ranked
+    return [*ranked, Candidate(item.id, item.example_id, len(ranked) + 1, own_score)]

@@ -4,157 +4,194 @@ An example stands in it as several documents: its whole text, and the reference 
 at the end of a long record would drown in the whole text). Its score is the largest of theirs.
 """
 
-import json
-import os
-import shutil
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rote.config import RetrievalConfig
 from rote.errors import StaleRunError
+from rote.forms import TermLists, TermReader, without_gaps
 from rote.records import Example, Prompt, content_id
-from rote.text import terms
+from rote.retrieval.bm25 import (
+    SHARD_DOCUMENTS,
+    Postings,
+    TermCounts,
+    all_scores,
+    count_terms,
+    room_for_sums,
+    scores_of,
+    search,
+)
+from rote.retrieval.building import write_postings
+from rote.retrieval.folders import read_listing, written_whole
+from rote.retrieval.strings import SortedStrings, write_strings
 
-if TYPE_CHECKING:
-    from bm25s import BM25
-
-FORMAT = "1"
+FORMAT = "2"
 """Raised whenever the same texts are indexed otherwise; indexes of another format are made again."""
 
-_EXAMPLES = "examples.json"
+
+class Hit(NamedTuple):
+    """An example that shares a term with a text."""
+
+    example_id: str
+    score: float
 
 
-@dataclass(frozen=True, slots=True)
 class Index:
-    """An opened index of examples; `example_ids` are sorted, so the position of an example breaks ties by its id."""
+    """An opened index of examples; `example_ids` are sorted, so the position of an example breaks ties by its id.
 
-    example_ids: tuple[str, ...]
-    first_document: NDArray[np.int64]
-    """Number of the first document of each example."""
-    language: str
-    bm25: "BM25 | None"
-    """None where there is nothing to find: no example, or no term in any of them."""
+    Not for several threads at once: it remembers the words that it was asked for.
+    """
 
-    def scores(self, text: str) -> NDArray[np.float32]:
-        """BM25 score of every example for the text, in the order of `example_ids`; 0 where no term is shared.
+    def __init__(self, example_ids: SortedStrings, terms: SortedStrings, postings: Postings, language: str) -> None:
+        self.example_ids = example_ids
+        self.postings = postings
+        self._terms = terms
+        self._reader = TermReader(language, without_stop_words=True)
+        self._numbers = np.empty(0, np.int32)
+        """Number in the index of each term that the reader knows; -1 for those that no document holds."""
 
-        Repeated terms of the text count as often as they occur; its stop-words do not count.
+    def search(self, texts: Sequence[str], *, depth: int, left_out: Sequence[Collection[str]] = ()) -> list[list[Hit]]:
+        """The examples with the highest BM25 scores for each text; fewer where fewer share a term with it.
+
+        By falling score; equal scores in the order of the ids. Repeated terms of the text count as often as they occur;
+        its stop-words do not count.
+
+        Args:
+            texts: many at once are read faster than one by one.
+            depth: examples for each text, at least 1.
+            left_out: for each text the ids of examples that must not be found; () for none.
         """
-        found = self.bm25.get_tokens_ids(_index_terms(text, self.language)) if self.bm25 is not None else []
-        if self.bm25 is None or not found:
-            return np.zeros(len(self.example_ids), dtype=np.float32)
-        documents: NDArray[np.float32] = self.bm25.get_scores_from_ids(found)
-        return np.asarray(np.maximum.reduceat(documents, self.first_document), dtype=np.float32)
+        out = [self.example_ids.places(sorted(ids)) for ids in left_out] or [np.empty(0, np.int64)] * len(texts)
+        first = np.cumsum([0, *map(len, out)], dtype=np.int64)
+        skipped = TermLists(first, np.concatenate([*out, np.empty(0, np.int64)]).astype(np.int32))
+        queries = self._queries(texts)
+        found, scores = search(self.postings, queries, skipped, depth, room_for_sums(self.postings, queries))
+        return [
+            [Hit(self.example_ids[place], score) for place, score in zip(*row, strict=True) if place >= 0]
+            for row in zip(found.tolist(), scores.tolist(), strict=True)
+        ]
 
-    def position(self, example_id: str) -> int | None:
-        """Where an example stands in `example_ids`; None where it does not."""
-        place = bisect_left(self.example_ids, example_id)
-        return place if self.example_ids[place : place + 1] == (example_id,) else None
+    def scores_of(self, texts: Sequence[str], example_ids: Sequence[str]) -> list[float]:
+        """BM25 score of one example for each text; 0.0 where no term is shared or the example does not stand here."""
+        scores: list[float] = scores_of(
+            self.postings, self._queries(texts), self.example_ids.places(example_ids)
+        ).tolist()
+        return scores
+
+    def scores(self, text: str) -> NDArray[np.float64]:
+        """BM25 score of every example for the text, in the order of `example_ids`; 0 where no term is shared."""
+        return all_scores(self.postings, self._queries([text]), len(self.example_ids))
+
+    def _queries(self, texts: Sequence[str]) -> TermCounts:
+        lists = self._reader.read(texts)
+        new = self._terms.places(self._reader.terms[len(self._numbers) :])
+        self._numbers = np.concatenate((self._numbers, new), dtype=np.int32, casting="same_kind")
+        return count_terms(without_gaps(TermLists(lists.first, self._numbers[lists.numbers])))
 
 
 def build_index(
-    examples: Iterable[Example], prompts: Iterable[Prompt], folder: Path, *, config: RetrievalConfig
+    examples: Iterable[Example],
+    prompts: Iterable[Prompt],
+    folder: Path,
+    *,
+    config: RetrievalConfig,
+    shard_documents: int = SHARD_DOCUMENTS,
 ) -> None:
     """Indexes the examples (whole texts, and the references of those prompts that belong to them) in a folder.
 
-    The folder appears whole or not at all. An index of the same texts and settings that is there already is kept.
+    The folder appears whole or not at all. An index of the same texts and settings that is there already is kept, unless
+    it is damaged.
 
     Args:
         examples: all training texts that a generation may have come from; not only the prompted ones.
         prompts: prompts of these examples; prompts of others are passed over.
         folder: made, or replaced.
         config: k1, b and language.
+        shard_documents: documents that are read, and later searched, at a time; does not change what is found.
     """
     ordered = sorted(examples, key=lambda example: example.id)
-    documents = list(_documents(ordered, prompts))
+    references = _references(prompts)
     settings = (FORMAT, repr(float(config.k1)), repr(float(config.b)), config.language)
-    digest = content_id(*settings, *(part for texts in documents for part in (str(len(texts)), *texts)))
-    listing = {
-        "digest": digest,
-        "language": config.language,
-        "example_ids": [example.id for example in ordered],
-        "documents": [len(texts) for texts in documents],
-    }
-    if _listing(folder) == listing:
+    parts = (part for texts in _documents(ordered, references) for part in (str(len(texts)), *texts))
+    digest = content_id(*settings, *(example.id for example in ordered), *parts)
+    if _is_whole(folder, digest):
         return
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    _write_bm25([text for texts in documents for text in texts], temporary, config)
-    (temporary / _EXAMPLES).write_text(json.dumps(listing), encoding="utf-8")
-    _replace(folder, temporary)
+    listing: dict[str, object] = {"digest": digest, "format": FORMAT, "language": config.language}
+    with written_whole(folder, listing) as temporary:
+        counts = [len(texts) for texts in _documents(ordered, references)]
+        examples_of = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+        texts = (text for texts in _documents(ordered, references) for text in texts)
+        contents = write_postings(texts, examples_of, temporary, config=config, shard_documents=shard_documents)
+        write_strings(contents.terms, temporary, "terms")
+        write_strings([example.id for example in ordered], temporary, "example_ids")
+        listing["settings"] = contents.settings
+        listing["arrays"] = {path.stem: _description(_array(path)) for path in sorted(temporary.glob("*.npy"))}
 
 
 def open_index(folder: Path) -> Index:
     """Opens an index; its arrays stay on the disk and are read as they are needed.
 
     Raises:
-        StaleRunError: there is no whole index in that folder.
+        StaleRunError: there is no whole index in that folder, or one of another version of rote.
     """
-    from bm25s import BM25
-
-    listing = _listing(folder)
+    listing = read_listing(folder)
     if listing is None:
         raise StaleRunError(f"{folder}: no index there; `rote retrieve` makes it")
-    counts: list[int] = listing["documents"]  # type: ignore[assignment]
-    ids: list[str] = listing["example_ids"]  # type: ignore[assignment]
-    has_terms = (folder / "params.index.json").exists()
-    return Index(
-        example_ids=tuple(ids),
-        first_document=np.array([0, *accumulate(counts)][: len(counts)], dtype=np.int64),
-        language=str(listing["language"]),
-        bm25=BM25.load(folder, mmap=True, show_progress=False) if has_terms else None,
-    )
+    if listing.get("format") != FORMAT:
+        found = listing.get("format")
+        raise StaleRunError(f"{folder}: an index of format {found!r}, not {FORMAT!r}; `rote retrieve` makes it again")
+    try:
+        return _opened(folder, listing)
+    except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
+        raise StaleRunError(f"{folder}: the index is damaged ({error}); `rote retrieve` makes it again") from error
 
 
-def _documents(ordered: Sequence[Example], prompts: Iterable[Prompt]) -> Iterator[list[str]]:
-    """The documents of each example: its text, then the references of its prompts, each once."""
+def _opened(folder: Path, listing: Mapping[str, object]) -> Index:
+    described = cast(dict[str, str], listing["arrays"])
+    arrays = {name: _array(folder / f"{name}.npy") for name in described}
+    for name, array in arrays.items():
+        if _description(array) != described[name]:
+            raise ValueError(f"{name}.npy holds {_description(array)}, not {described[name]}")
+    example_ids = SortedStrings(arrays.pop("example_ids"), arrays.pop("example_ids-starts"))
+    terms = SortedStrings(arrays.pop("terms"), arrays.pop("terms-starts"))
+    fields: dict[str, Any] = {**arrays, **cast(dict[str, object], listing["settings"])}
+    return Index(example_ids, terms, Postings(**fields), str(listing["language"]))
+
+
+def _array(path: Path) -> NDArray[Any]:
+    # A plain view of the mapped file: taking slices of it is several times faster.
+    return np.asarray(np.load(path, mmap_mode="r"))
+
+
+def _description(array: NDArray[Any]) -> str:
+    return f"{array.shape[0]} {array.dtype}"
+
+
+def _is_whole(folder: Path, digest: str) -> bool:
+    """Whether an index of these texts and settings is there and can be opened."""
+    listing = read_listing(folder)
+    if listing is None or listing.get("digest") != digest:
+        return False
+    try:
+        open_index(folder)
+    except StaleRunError:
+        return False
+    return True
+
+
+def _references(prompts: Iterable[Prompt]) -> dict[str, set[str]]:
+    """The references of each example's prompts."""
     references: dict[str, set[str]] = {}
     for prompt in prompts:
         references.setdefault(prompt.example_id, set()).add(prompt.reference)
+    return references
+
+
+def _documents(ordered: Sequence[Example], references: Mapping[str, set[str]]) -> Iterator[list[str]]:
+    """The documents of each example: its text, then the references of its prompts, each once."""
     for example in ordered:
         yield [example.text, *sorted(references.get(example.id, set()) - {example.text})]
-
-
-def _write_bm25(texts: Sequence[str], folder: Path, config: RetrievalConfig) -> None:
-    """Indexes the texts. Term numbers are given in order of appearance: the bytes do not depend on the hash seed."""
-    from bm25s import BM25
-
-    vocabulary: dict[str, int] = {}
-    numbered = [
-        [vocabulary.setdefault(term, len(vocabulary)) for term in _index_terms(text, config.language)] for text in texts
-    ]
-    if not vocabulary:
-        return
-    bm25 = BM25(k1=config.k1, b=config.b, method="lucene")
-    bm25.index((numbered, vocabulary), create_empty_token=False, show_progress=False)
-    bm25.save(folder, show_progress=False)
-
-
-def _index_terms(text: str, language: str) -> list[str]:
-    return terms(text, language=language, without_stop_words=True)
-
-
-def _replace(folder: Path, new: Path) -> None:
-    """Puts the new folder in the old one's place; the old one is never there in part."""
-    old = new.with_suffix(".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _listing(folder: Path) -> dict[str, object] | None:
-    try:
-        listing = json.loads((folder / _EXAMPLES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return listing if isinstance(listing, dict) else None

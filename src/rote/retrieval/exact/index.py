@@ -1,8 +1,5 @@
 """The index: one folder on disk with one suffix array per shard, memory-mapped when it is opened."""
 
-import json
-import os
-import shutil
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +25,7 @@ from rote.retrieval.exact.suffixes import (
     reach,
     sample_keys,
 )
+from rote.retrieval.folders import batches, read_listing, written_whole
 
 FORMAT = "1"
 """Raised whenever the same texts are indexed otherwise; indexes of another format are made again."""
@@ -35,9 +33,7 @@ SHARD_BYTES = 2_000_000_000
 """Normal text in one suffix array; its numbers have 32 bits."""
 SOURCES = 3
 """Places that a run names; all are counted."""
-_BATCH_CHARS = 1 << 22
 _ENDLESS = 1 << 62
-_LISTING = "listing.json"
 
 _Bytes = NDArray[np.uint8]
 _Places = NDArray[np.int64]
@@ -167,15 +163,11 @@ def build_exact(examples: Iterable[Example], folder: Path, *, shard_bytes: int =
         "example_ids": [example.id for example in ordered],
         "shards": [len(shard) for shard in shards],
     }
-    if _listing(folder) == listing:
+    if read_listing(folder) == listing:
         return
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for number, shard in enumerate(shards):
-        _write_shard([example.text for example in shard], temporary / str(number))
-    (temporary / _LISTING).write_text(json.dumps(listing), encoding="utf-8")
-    _replace(folder, temporary)
+    with written_whole(folder, listing) as temporary:
+        for number, shard in enumerate(shards):
+            _write_shard([example.text for example in shard], temporary / str(number))
 
 
 def open_exact(folder: Path) -> ExactIndex:
@@ -184,7 +176,7 @@ def open_exact(folder: Path) -> ExactIndex:
     Raises:
         StaleRunError: there is no whole index in that folder.
     """
-    listing = _listing(folder)
+    listing = read_listing(folder)
     if listing is None:
         raise StaleRunError(f"{folder}: no index there; `rote retrieve` makes it")
     counts, ids = cast(list[int], listing["shards"]), cast(list[str], listing["example_ids"])
@@ -314,7 +306,7 @@ def _write_shard(texts: Sequence[str], folder: Path) -> None:
     from pydivsufsort import divsufsort
 
     folder.mkdir()
-    normal = _joined([normal_texts(batch) for batch in _batches(texts)])
+    normal = _joined([normal_texts(batch) for batch in batches(texts)])
     content = np.concatenate([normal.content, np.full(PAD, END, dtype=np.uint8)])
     for name in ("first", "blanks", "blank_chars"):
         np.save(folder / f"{name}.npy", getattr(normal, name))
@@ -326,17 +318,6 @@ def _write_shard(texts: Sequence[str], folder: Path) -> None:
     sample_keys(content, suffixes, keys, more_keys)
     np.save(folder / "keys.npy", keys)
     np.save(folder / "more_keys.npy", more_keys)
-
-
-def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    start = held = 0
-    for place, text in enumerate(texts):
-        held += len(text)
-        if held >= _BATCH_CHARS:
-            yield texts[start : place + 1]
-            start, held = place + 1, 0
-    if start < len(texts):
-        yield texts[start:]
 
 
 def _joined(parts: Sequence[NormalTexts]) -> NormalTexts:
@@ -353,21 +334,3 @@ def _joined(parts: Sequence[NormalTexts]) -> NormalTexts:
 def _open_shard(folder: Path) -> Shard:
     # Plain views of the mapped files: taking slices of them is several times faster.
     return Shard(**{name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in Shard.__slots__})
-
-
-def _replace(folder: Path, new: Path) -> None:
-    """Puts the new folder in the old one's place; the old one is never there in part."""
-    old = new.with_suffix(".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _listing(folder: Path) -> dict[str, object] | None:
-    try:
-        listing = json.loads((folder / _LISTING).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return listing if isinstance(listing, dict) else None
