@@ -28,7 +28,9 @@ except ImportError:
 if atheris is None:
     import hostile
 else:
-    with atheris.instrument_imports(include=["rote.alignment", "rote.text", "rote.characters"]):
+    with atheris.instrument_imports(
+        include=["rote.alignment", "rote.text", "rote.characters", "rote.ingestion", "rote.splitting"]
+    ):
         import hostile
 
 from rote.alignment.matching import make_aligner

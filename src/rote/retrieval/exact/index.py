@@ -19,9 +19,9 @@ from rote.retrieval.exact.suffixes import (
     PAD,
     QUERY_END,
     STEP,
-    aligned_starts,
-    interval,
     match,
+    occurrences,
+    original_chars,
     reach,
     sample_keys,
 )
@@ -54,12 +54,8 @@ class Shard:
 
     def span(self, text: int, start: int, end: int) -> Span:
         """Which characters of the original of a text these bytes stand for."""
-        return Span(self._char(text, start), self._char(text, end))
-
-    def _char(self, text: int, place: int) -> int:
-        begin = int(self.first[text])
-        wide = slice(*np.searchsorted(self.blanks, [begin, place]))
-        return _characters(self.content[begin:place]) + int(self.blank_chars[wide].sum())
+        before = original_chars(self.content, int(self.first[text]), start, self.blanks, self.blank_chars)
+        return Span(before, before + original_chars(self.content, start, end, self.blanks, self.blank_chars))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,13 +109,14 @@ class ExactIndex:
             reached = ends[places]
             _reach(query, query.starts[places], shard, reached, min_chars=min_chars, longest=_ENDLESS)
             ends[places] = reached
-        return [self._run(query, start, end, prefer) for start, end in _maximal(query, ends, min_chars)]
+        preferred = [self._position(example_id) for example_id in dict.fromkeys(prefer)]
+        return [self._run(query, start, end, preferred) for start, end in _maximal(query, ends, min_chars)]
 
-    def _run(self, query: "_Query", start: int, end: int, prefer: Sequence[str]) -> ExactRun:
+    def _run(self, query: "_Query", start: int, end: int, preferred: Sequence[int]) -> ExactRun:
         found = [self._occurrences(query, start, end, number) for number in range(len(self.shards))]
         holding = np.concatenate([one.examples for one in found])
         places = np.concatenate([one.places for one in found])
-        named = [place for place in map(self._position, dict.fromkeys(prefer)) if place in holding]
+        named = [place for place in preferred if place in holding]
         named += [place for place in holding[: SOURCES + len(named)].tolist() if place not in named]
         sources = [
             Source(self.example_ids[example], self._span(example, int(places[holding == example][0]), end - start))
@@ -130,11 +127,11 @@ class ExactIndex:
         return ExactRun(query.span(start, end), chars, occurrences, len(holding), tuple(sources))
 
     def _occurrences(self, query: "_Query", start: int, end: int, number: int) -> "_Occurrences":
-        shard, size = self.shards[number], end - start
-        low, high = interval(query.content, start, size, shard.content, shard.suffixes)
-        starts = np.sort(aligned_starts(shard.content, shard.suffixes, low, high, size, character_classes()))
-        texts, at = np.unique(np.searchsorted(shard.first, starts, side="right") - 1, return_index=True)
-        return _Occurrences(len(starts), texts + self.first_example[number], starts[at])
+        shard = self.shards[number]
+        count, texts, places = occurrences(
+            query.content, start, end - start, shard.content, shard.suffixes, shard.first, character_classes()
+        )
+        return _Occurrences(count, texts + self.first_example[number], places)
 
     def _position(self, example_id: str) -> int:
         """Where an example stands in `example_ids`; -1 where it does not."""
@@ -278,11 +275,6 @@ def _match(query: _Bytes, places: _Places, shard: Shard) -> _Matches:
         query, places, shard.content, shard.suffixes, shard.keys, shard.more_keys, found.lengths, found.ranks
     )  # fmt: skip
     return found
-
-
-def _characters(content: _Bytes) -> int:
-    """Number of characters that begin in these bytes of UTF-8."""
-    return int(np.count_nonzero((content & 0xC0) != 0x80))
 
 
 def _shards(ordered: Sequence[Example], shard_bytes: int) -> Iterator[list[Example]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rote.characters import Classes
 from rote.kernels import kernel
+from rote.ordering import first_not_below, sort
 from rote.retrieval.exact.boundaries import is_boundary
 
 STEP = 32
@@ -257,15 +258,45 @@ def interval(
 
 
 @kernel
-def aligned_starts(
-    content: NDArray[np.uint8], suffixes: NDArray[np.int32], low: int, high: int, size: int, classes: Classes
-) -> NDArray[np.int64]:
-    """Where those of the suffixes low : high start that begin at a boundary and have one `size` bytes on."""
-    starts = np.empty(high - low, dtype=np.int64)
-    found = 0
+def occurrences(
+    query: NDArray[np.uint8],
+    at: int,
+    size: int,
+    content: NDArray[np.uint8],
+    suffixes: NDArray[np.int32],
+    first: NDArray[np.int64],
+    classes: Classes,
+) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+    """How often `query[at : at + size]` stands between boundaries; the texts that hold it, and where it begins in each.
+
+    Ascending; of several places in a text the first. `first` is where each text begins.
+    """
+    low, high = interval(query, at, size, content, suffixes)
+    starts, count = np.empty(high - low, np.int32), 0
     for rank in range(low, high):
         start = suffixes[rank]
         if is_boundary(content, start, classes) and is_boundary(content, start + size, classes):
-            starts[found] = start
+            starts[count] = start
+            count += 1
+    sort(starts[:count])
+    texts, places, found = np.empty(count, np.int64), np.empty(count, np.int64), 0
+    for start in starts[:count]:
+        if found == 0 or start >= first[texts[found - 1] + 1]:
+            texts[found], places[found] = first_not_below(first, start + 1) - 1, start
             found += 1
-    return starts[:found]
+    return count, texts[:found], places[:found]
+
+
+@kernel
+def original_chars(
+    content: NDArray[np.uint8], start: int, end: int, blanks: NDArray[np.int64], blank_chars: NDArray[np.int64]
+) -> int:
+    """How many characters of the originals these bytes stand for; see `NormalTexts` for the blanks."""
+    count = 0
+    for byte in content[start:end]:
+        count += byte & 0xC0 != 0x80
+    blank = first_not_below(blanks, start)
+    while blank < len(blanks) and blanks[blank] < end:
+        count += blank_chars[blank]
+        blank += 1
+    return count
