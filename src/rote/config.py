@@ -140,6 +140,9 @@ class FinetuningConfig:
         (), "deal the members into as many equal parts and repeat each that often, e.g. [1, 2, 4, 8, 16]"
     )
     keep_token_budget: bool = setting(False, "with repetition: train for as many tokens as without it")
+    deduplicate: bool = setting(
+        False, "train on one record of each duplicate group, once; the others go to near-duplicates.jsonl"
+    )
     seed: int = setting(0, "seed of the order, the dropout and the dealing")
 
 
@@ -169,6 +172,12 @@ class GenerationConfig:
     )
     samples: int = setting(
         1, "continuations of each prompt (more than one needs decoding = sample)", check=_positive, must="> 0"
+    )
+    block_verbatim: int = setting(
+        0,
+        "verbatim blocker: never complete a run of that many tokens of the members' training text, with any model (0: off)",
+        check=lambda value: value == 0 or value > 1,
+        must="0 or > 1",
     )
     batch_size: int = setting(32, "prompts in one batch; results do not depend on it", check=_positive, must="> 0")
     seed: int = setting(0, "sampling seed; each prompt and sample has its own stream")

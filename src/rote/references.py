@@ -46,7 +46,8 @@ def train_references(config: AuditConfig, run: Run) -> int:
     if "base" not in models:
         raise ModelError("reference models start from the base model: give it with --base")
     base = models["base"][0]
-    training = dataclasses.replace(config.finetuning, strategy=settings.strategy, repetition=())
+    # each model is trained on all of its half, or nobody could say which records it has seen
+    training = dataclasses.replace(config.finetuning, strategy=settings.strategy, repetition=(), deduplicate=False)
     key: dict[str, Json] = {**settings_of(settings), "base": model_digest(base), "dtype": config.model.dtype}
     key |= {"finetuning": settings_of(training), "max_new_tokens": config.generation.max_new_tokens}
     key["seed"] = config.corpus.seed

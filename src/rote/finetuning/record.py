@@ -11,6 +11,7 @@ from rote.runs import write_atomically
 TRAINING = "training.json"
 MEMBERS = "members.jsonl"
 NONMEMBERS = "nonmembers.jsonl"
+NEAR_DUPLICATES = "near-duplicates.jsonl"
 CANARIES = "canaries.jsonl"
 CHECKPOINTS = "checkpoints"
 FINAL = "final"
@@ -66,6 +67,10 @@ class Training:
     """Distinct records longer than the context, trained on up to it."""
     left_out: int
     """Distinct records without a token to learn, not trained on."""
+    near_duplicates: int = 0
+    """Distinct records not trained on, since another one of their duplicate group is."""
+    further_copies: int = 0
+    """Exact copies of trained records that de-duplication left out."""
     context_tokens: int
     parameters: int
     """Of the model as trained, adapters and an untied head included."""

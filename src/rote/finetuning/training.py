@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, cast
 from rote.config import FinetuningConfig, ModelConfig, settings_of
 from rote.corpus.canaries import canary_lines, plant, planted_examples
 from rote.errors import DataError, ModelError, StaleRunError
+from rote.finetuning.deduplication import Deduplicated, deduplicate
 from rote.finetuning.encoding import Encoded, encode_causal, encode_pairs
 from rote.finetuning.record import (
     CANARIES,
     FINAL,
     MEMBERS,
+    NEAR_DUPLICATES,
     NONMEMBERS,
     RESUME,
     Training,
@@ -92,14 +94,23 @@ def finetune(
         held_out = _encode(validation, loaded, config=config, what="validation records", echo=echo)
         if not learned.rows:
             raise DataError(f"nothing to train on: {len(members)} members, {learned.left_out} of them without a token")
+        once = _deduplicated(learned, config=config, echo=echo)
+        learned = once.kept
         planted = _encode_canaries(canaries, loaded, config=config, echo=echo)
         repeated = repeat_members(learned.examples, config.repetition, config.seed)
         rows = plant(repeated, canaries, seed=config.seed)
         loaded, untied = _prepare(loaded, config=config, echo=echo)
         training = known or _new_training(loaded, learned, settings=settings, rows=len(rows), untied=untied)
-        training = replace(training, canary_rows=len(rows) - len(repeated))
+        training = replace(
+            training,
+            canary_rows=len(rows) - len(repeated),
+            near_duplicates=len(once.left_out),
+            further_copies=once.further_copies,
+        )
         write_training(out, training)
         write_atomically(out / MEMBERS, to_jsonl(repeated))
+        if config.deduplicate:
+            write_atomically(out / NEAR_DUPLICATES, to_jsonl(once.left_out))
         if canaries:
             write_atomically(out / CANARIES, canary_lines(canaries))
         write_atomically(out / NONMEMBERS, to_jsonl(held_out.examples))
@@ -177,6 +188,18 @@ def _encode(
     if encoded.halved:
         echo(f"{encoded.halved} of {len(examples)} {what} have no prompt: the encoder reads half of their tokens")
     return encoded
+
+
+def _deduplicated(learned: Encoded, *, config: FinetuningConfig, echo: Echo) -> Deduplicated:
+    """The members that are trained on; all of them where nothing is to be left out."""
+    if not config.deduplicate:
+        return Deduplicated(learned, (), 0)
+    once = deduplicate(learned, seed=config.seed, repetition=config.repetition)
+    echo(
+        f"de-duplication: {len(once.left_out)} of {len(learned.rows)} members are like one that is trained on and left "
+        f"out ({NEAR_DUPLICATES}), as are {once.further_copies} exact copies"
+    )
+    return once
 
 
 def _encode_canaries(
