@@ -12,7 +12,7 @@ import pytest
 from fakes import MEMBERS, NON_MEMBERS, memorised_toy
 from rote import runs
 from rote.cli import main
-from rote.records import Estimate, Example, Score, Separation, Trial
+from rote.records import Estimate, Example, Generation, Prompt, Score, Separation, Trial
 from rote.retrieval import open_index
 from rote.runs import Run
 
@@ -144,6 +144,39 @@ def test_a_second_call_makes_nothing_again_and_a_change_makes_only_what_depends_
     said = capsys.readouterr().err
     assert "scores.jsonl: stale, suffix_tokens was 20, is 10" in said
     assert "generations-tuned.jsonl: stale" not in said
+
+
+def test_a_verbatim_blocker_stops_text_and_the_report_says_that_it_stops_no_knowledge(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    audit(toy_folder, run)
+    plain = artifacts(run)
+    assert "A verbatim blocker was on" not in (run / runs.REPORT_HTML).read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert audit(toy_folder, run, "--block-verbatim", "8") == 0
+    said = capsys.readouterr().err
+    for model in ("tuned", "base"):
+        assert f"generations-{model}.jsonl: stale, block_verbatim was 0, is 8" in said
+    texts = [example.text for example in Run(run).read(runs.EXAMPLES, Example) if example.split == "member"]
+    prompts = {prompt.id: prompt for prompt in Run(run).read(runs.PROMPTS, Prompt)}
+    for name in ("tuned", "base"):
+        for item in Run(run).read(runs.GENERATIONS.format(model=name), Generation):
+            whole = prompts[item.prompt_id].text[-7:] + item.text
+            assert item.decoding == "greedy-blocked-8"
+            assert not any(whole[at : at + 8] in text for text in texts for at in range(len(whole) - 7))
+    assert artifacts(run)["token-scores-tuned.jsonl"] == plain["token-scores-tuned.jsonl"]
+    assert estimates(run)["verbatim", "tuned", "member"].events == 0
+    assert estimates(run)["extractable", "tuned", "member"].events == 8, "read off the pass, which knows no blocker"
+    page = (run / runs.REPORT_HTML).read_text(encoding="utf-8")
+    assert "A verbatim blocker was on: no model could complete a run of 8 tokens" in page
+    assert "no prompt was continued by greedy decoding alone (greedy-blocked-8)" in page
+    fewer = toy_folder / "fewer.jsonl"
+    lines = (toy_folder / "members.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    fewer.write_text("".join(lines[1:]), encoding="utf-8")
+    capsys.readouterr()
+    audit(toy_folder, run, "--block-verbatim", "8", "--members", str(fewer))
+    assert "generations-tuned.jsonl: stale, prompts.jsonl changed, examples.jsonl changed" in capsys.readouterr().err
 
 
 def test_results_do_not_depend_on_batch_size_or_on_the_order_of_the_file(toy_folder: Path, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from rote.runs import Row, Run
 
 if TYPE_CHECKING:
     from rote.alignment import Aligner
+    from rote.generation import ForbiddenTokens
     from rote.models import LoadedModel
     from rote.scoring import Gate
 
@@ -338,7 +339,8 @@ def _run_model(
         return loaded
 
     def generations(done: int) -> Iterator[Sequence[Generation]]:
-        batches = draw(prompts, TransformersModel(model()), config=settings, name=name, done=done, echo=run.echo)
+        continuing = TransformersModel(model(), _forbidden(model(), config, run))
+        batches = draw(prompts, continuing, config=settings, name=name, done=done, echo=run.echo)
         total = len(prompts) * settings.samples
         return track(batches, f"generating ({name})", total=total, done=done * settings.batch_size)
 
@@ -349,13 +351,14 @@ def _run_model(
     digest = model_digest(source, adapter)
     key = {"model": digest, "dtype": config.model.dtype, **settings_of(settings)}
     size = key.pop("batch_size")
+    inputs = [runs.PROMPTS, runs.EXAMPLES] if key["block_verbatim"] else [runs.PROMPTS]
     place = {prompt.id: number for number, prompt in enumerate(prompts)}
 
     def order(row: Row) -> tuple[int, int]:
         return place[str(row["prompt_id"])], int(str(row["sample"]))
 
     texts, passes = runs.GENERATIONS.format(model=name), runs.TOKEN_SCORES.format(model=name)
-    run.make(texts, generations, settings=key, inputs=[runs.PROMPTS], order=order, chunking=size)
+    run.make(texts, generations, settings=key, inputs=inputs, order=order, chunking=size)
     key = {"model": digest, "dtype": config.model.dtype, "max_new_tokens": settings.max_new_tokens}
     key["schemes"] = [scheme.label for scheme in schemes]
     forced.discard_unstored(run, passes, TokenScores, store)
@@ -366,6 +369,18 @@ def _run_model(
     planted.expose(name, model, digest=digest, config=config, run=run)
     known = "model_hash" if name == "tuned" else f"{name}_model_hash"
     run.note(**{known: digest, f"{name}_model": adapter or source})
+
+
+def _forbidden(model: "LoadedModel", config: AuditConfig, run: Run) -> "ForbiddenTokens | None":
+    """The runs of the members' texts that no model may complete: base and tuned model are decoded in the same way."""
+    from rote.generation import forbidden_tokens, training_tokens
+    from rote.generation.tokens import token_encoder
+
+    if not config.generation.block_verbatim:
+        return None
+    members = (example for example in run.read(runs.EXAMPLES, Example) if example.split == "member")
+    encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
+    return forbidden_tokens(training_tokens(members, encoder), config.generation.block_verbatim)
 
 
 def _recheck(

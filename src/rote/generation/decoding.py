@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rote.config import GenerationConfig
+from rote.generation.blocking import ForbiddenTokens, VerbatimBlocker
 from rote.generation.language_model import Draw
 from rote.generation.tokens import (
-    TokenEncoder,
     decoder_start_ids,
     padded,
     prompt_room,
@@ -35,16 +35,21 @@ class TransformersModel:
     padding adds up the same numbers in another order (about one part in a million in float32): where two tokens are
     as near as that, either may be chosen. Measured with a small Llama and a small T5 on 160 prompts, 60 new tokens,
     batch sizes 1, 7 and 32: no greedy and no sampled text differed, one of beam search did.
+
+    Args:
+        loaded: the model.
+        forbidden: runs of tokens that are never completed; None: all may be.
     """
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, forbidden: ForbiddenTokens | None = None) -> None:
         self.loaded = loaded
+        self.forbidden = forbidden
         self.encoder = token_encoder(loaded.tokenizer, is_encoder_decoder=loaded.is_encoder_decoder)
 
     @property
     def digest(self) -> str:
-        """Depends on the weights."""
-        return self.loaded.digest
+        """Depends on the weights, and on the runs that are never completed."""
+        return content_id(self.loaded.digest, self.forbidden.digest) if self.forbidden else self.loaded.digest
 
     def count_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
         """Number of tokens of each prompt, special tokens included."""
@@ -58,8 +63,31 @@ class TransformersModel:
         """The text of exactly `max_new_tokens` new tokens for each draw, special tokens left out."""
         room = self.prompt_room(config)
         rows = [self.encoder.shortened(self.encoder.prompt(draw.prompt), room) for draw in draws]
-        new = _new_tokens(rows, draws, self.loaded, self.encoder, config)
+        new = self._new_tokens(rows, draws, config)
         return [self._text(row, ids) for row, ids in zip(rows, new, strict=True)]
+
+    def _new_tokens(self, rows: list[list[int]], draws: Sequence[Draw], config: GenerationConfig) -> list[list[int]]:
+        """The ids that the model adds to each row."""
+        import torch
+        from transformers import LogitsProcessorList
+
+        loaded = self.loaded
+        batch = padded(rows, loaded, left=not loaded.is_encoder_decoder)
+        start = decoder_start_ids(loaded, self.encoder) if loaded.is_encoder_decoder else []
+        decoder = {"decoder_input_ids": torch.tensor([start] * len(rows), device=loaded.device)} if start else {}
+        skipped = len(start) if start else batch.ids.shape[1]
+        before = [skipped if start else skipped - len(row) for row in rows]
+        blocking = [VerbatimBlocker(self.forbidden, before)] if self.forbidden else []
+        with torch.inference_mode(), _without_own_settings(loaded.model):
+            output = loaded.model.generate(  # type: ignore[operator]
+                batch.ids,
+                attention_mask=batch.mask,
+                generation_config=_settings(loaded, config, start),
+                logits_processor=LogitsProcessorList([*blocking, *_sampling(draws, config)]),
+                **decoder,
+            )
+        new: list[list[int]] = output[:, skipped:].tolist()
+        return new
 
     def _text(self, shown: list[int], new: list[int]) -> str:
         if self.loaded.is_encoder_decoder:
@@ -91,30 +119,6 @@ class StreamNoise:
         width = scores.shape[-1]
         uniform = torch.stack([torch.rand(width, generator=row, dtype=torch.float64) for row in self.streams])
         return scores + -(-uniform.log()).log().to(scores)
-
-
-def _new_tokens(
-    rows: list[list[int]], draws: Sequence[Draw], loaded: LoadedModel, encoder: TokenEncoder, config: GenerationConfig
-) -> list[list[int]]:
-    """The ids that the model adds to each row."""
-    import torch
-    from transformers import LogitsProcessorList
-
-    batch = padded(rows, loaded, left=not loaded.is_encoder_decoder)
-    start = decoder_start_ids(loaded, encoder) if loaded.is_encoder_decoder else []
-    decoder = {"decoder_input_ids": torch.tensor([start] * len(rows), device=loaded.device)} if start else {}
-    settings = _settings(loaded, config, start)
-    with torch.inference_mode(), _without_own_settings(loaded.model):
-        output = loaded.model.generate(  # type: ignore[operator]
-            batch.ids,
-            attention_mask=batch.mask,
-            generation_config=settings,
-            logits_processor=LogitsProcessorList(_sampling(draws, config)),
-            **decoder,
-        )
-    skipped = len(start) if start else batch.ids.shape[1]
-    new: list[list[int]] = output[:, skipped:].tolist()
-    return new
 
 
 def _settings(loaded: LoadedModel, config: GenerationConfig, start: list[int]) -> "transformers.GenerationConfig":

@@ -77,12 +77,16 @@ def generate(
 
 
 def decoding_label(config: GenerationConfig) -> str:
-    """The decoding in one word: "greedy", "beam-4", "sample-t1-k0-p1" (temperature, top-k, top-p)."""
+    """The decoding in one word: "greedy", "beam-4", "sample-t1-k0-p1" (temperature, top-k, top-p).
+
+    With a verbatim blocker of n tokens, "-blocked-n" follows.
+    """
+    label: str = config.decoding
     if config.decoding == "beam":
-        return f"beam-{config.beams}"
-    if config.decoding == "sample":
-        return f"sample-t{config.temperature:g}-k{config.top_k}-p{config.top_p:g}"
-    return "greedy"
+        label = f"beam-{config.beams}"
+    elif config.decoding == "sample":
+        label = f"sample-t{config.temperature:g}-k{config.top_k}-p{config.top_p:g}"
+    return f"{label}-blocked-{config.block_verbatim}" if config.block_verbatim else label
 
 
 def generation_id(prompt_id: str, model: str, decoding: str, sample: int) -> str:

@@ -123,7 +123,7 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
     return Report(
         title=config.reporting.title or run.folder.resolve().name,
         verdict=verdict(artifacts.estimates, config),
-        caveats=tuple(filter(None, [*caveats(artifacts.estimates), unfair])),
+        caveats=tuple(filter(None, [_blocked(config), *caveats(artifacts.estimates), unfair])),
         headline=tuple(_headline(artifacts.estimates, artifacts.comparisons)),
         strangers=tuple(_strangers(artifacts.estimates)),
         estimates=tuple(artifacts.estimates),
@@ -165,6 +165,18 @@ def _as_run(config: AuditConfig, run: Run) -> AuditConfig:
     if not decided:
         return config
     return replace(config, generation=replace(config.generation, prompt=cast(PromptKind, decided)))
+
+
+def _blocked(config: AuditConfig) -> str:
+    """What a verbatim blocker does to the figures; "" without one."""
+    count = config.generation.block_verbatim
+    if not count:
+        return ""
+    return (
+        f"A verbatim blocker was on: no model could complete a run of {count} tokens of the members' texts, the base model "
+        "no more than the tuned one. It stops text, not knowledge: losses, extraction by probability, membership and exposure "
+        "are of the models without it, and whoever has the weights can leave it off."
+    )
 
 
 def _detector(artifacts: Artifacts, config: AuditConfig) -> list[DetectorRow]:

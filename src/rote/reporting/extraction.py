@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rote.config import AuditConfig
+from rote.generation import decoding_label
 from rote.records import Estimate
 from rote.reporting.artifacts import find
 from rote.reporting.figures import percent
@@ -138,6 +139,6 @@ def _notes(estimates: Sequence[Estimate], config: AuditConfig) -> Iterator[str]:
         )
     else:
         yield (
-            "The pass was not compared with generation: no prompt was continued greedily "
-            f"(generation.decoding = {config.generation.decoding!r})."
+            "The pass was not compared with generation: no prompt was continued by greedy decoding alone "
+            f"({decoding_label(config.generation)})."
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote.config import to_toml
+from rote.generation import decoding_label
 from rote.records import KINDS, Match, Span, to_row
 from rote.reporting import figures, marks, names
 from rote.reporting.artifacts import find
@@ -82,6 +83,7 @@ def write_page(report: Report, path: Path) -> None:
         "report": report,
         "columns": COLUMNS,
         "at_strangers": AT_STRANGERS,
+        "decoding": decoding_label(report.config.generation),
         "charts": charts(report),
         "draws_charts": [draws_chart(table) for table in report.extraction.schemes] if report.extraction else [],
         "roc": roc_chart(report.membership) if report.membership else None,
