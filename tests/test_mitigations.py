@@ -1,4 +1,4 @@
-"""What `rote finetune` can do against memorisation: de-duplication."""
+"""What `rote finetune` can do against memorisation: de-duplication, the goldfish loss."""
 
 import gc
 import json
@@ -6,17 +6,22 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rote.config import CorpusConfig
+from rote.config import CorpusConfig, config_from
 from rote.corpus import read_corpus
 from rote.errors import ConfigError
 from rote.finetuning.deduplication import deduplicate
-from rote.finetuning.encoding import Encoded, Row
+from rote.finetuning.encoding import IGNORED, Encoded, Row
+from rote.finetuning.goldfish import with_goldfish
+from rote.finetuning.losses import TokenLoss
 from rote.records import Example
-from test_finetuning import MEMBERS, OTHERS, TEXTS, example, save_base, trained
+from test_finetuning import MEMBERS, OTHERS, PAIRS, TEXTS, example, save_base, trained
 
 torch.set_num_threads(1)
 
@@ -100,3 +105,100 @@ def test_without_de_duplication_nothing_is_written(bases: dict[str, str], tmp_pa
     training = trained(bases["llama"], tmp_path, members=TWINS, epochs=1)
     assert (training.members, training.near_duplicates) == (8, 0)
     assert not (tmp_path / "near-duplicates.jsonl").exists()
+
+
+def masked(ids: tuple[int, ...], *, k: int = 4, context: int = 5, shown: int = 1) -> Row:
+    labels = (*(IGNORED,) * shown, *ids[shown:])
+    return with_goldfish(Row(ids, labels), k=k, context=context, is_encoder_decoder=False)
+
+
+def left_out(row: Row, *, shown: int = 1) -> set[int]:
+    return {place for place, label in enumerate(row.labels) if label == IGNORED and place >= shown}
+
+
+ids = st.lists(st.integers(0, 60_000), min_size=6, max_size=60).map(tuple)
+
+
+@given(ids, ids, st.integers(2, 9), st.integers(1, 7))
+@settings(max_examples=60, deadline=None)
+def test_the_tokens_before_decide_wherever_they_stand(
+    first: tuple[int, ...], passage: tuple[int, ...], k: int, context: int
+):
+    alone = left_out(masked(passage, k=k, context=context))
+    quoted = left_out(masked(first + passage, k=k, context=context))
+    assert {place for place in alone if place >= context} == {
+        place - len(first) for place in quoted if place - len(first) >= context
+    }
+    assert all(place >= context for place in alone)
+
+
+@given(ids, st.integers(2, 9), st.integers(1, 7), st.data())
+@settings(max_examples=60, deadline=None)
+def test_what_comes_after_the_window_does_not_matter(row: tuple[int, ...], k: int, context: int, data: st.DataObject):
+    cut = data.draw(st.integers(1, len(row)))
+    assert left_out(masked(row[:cut], k=k, context=context)) == {
+        place for place in left_out(masked(row, k=k, context=context)) if place < cut
+    }
+    turned = (*row[: cut - 1], row[cut - 1] + 1)  # nor does the token itself
+    assert left_out(masked(turned, k=k, context=context)) == left_out(masked(row[:cut], k=k, context=context))
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 32])
+def test_one_token_in_k_is_left_out(k: int):
+    draw = random.Random(k)
+    row = tuple(draw.randrange(50_000) for _ in range(20_000))
+    share = len(left_out(masked(row, k=k, context=13))) / (len(row) - 13)
+    assert abs(share - 1 / k) < 4 * (1 / k * (1 - 1 / k) / len(row)) ** 0.5
+
+
+def test_goldfish_is_the_same_on_every_machine():
+    assert left_out(masked(tuple(range(60)), k=4, context=13)) == {24, 31, 33, 44, 49, 52, 53, 55, 56}
+
+
+def test_tokens_outside_the_loss_stay_outside_and_k_0_is_off():
+    row = masked(tuple(range(60)), shown=30)
+    assert set(row.labels[:30]) == {IGNORED}
+    assert row.input_ids == tuple(range(60))
+    plain = Row((1, 2, 3), (IGNORED, 2, 3))
+    assert with_goldfish(plain, k=0, context=1, is_encoder_decoder=False) is plain
+
+
+def test_goldfish_reads_what_an_encoder_decoder_writes():
+    written = tuple(range(60))
+    pair = with_goldfish(Row((7, 8, 9), written), k=4, context=5, is_encoder_decoder=True)
+    assert pair.input_ids == (7, 8, 9)
+    assert left_out(pair, shown=0) == left_out(masked(written))
+    other = with_goldfish(Row((1,), written), k=4, context=5, is_encoder_decoder=True)
+    assert other.labels == pair.labels
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_goldfish_tokens_are_not_counted_as_scored(kind: str, bases: dict[str, str], tmp_path: Path):
+    said: list[str] = []
+    members = tuple(replace(member, copies=2) for member in PAIRS)
+    found = {"goldfish": 3, "goldfish_context": 4}
+    plain = trained(bases[kind], tmp_path / "plain", members=members, epochs=2)
+    fish = trained(bases[kind], tmp_path / "fish", members=members, epochs=2, said=said, **found)
+    whole, kept = plain.epochs[-1], fish.epochs[-1]
+    assert fish.goldfish_tokens > 0 == plain.goldfish_tokens
+    assert fish.goldfish_tokens % 2 == 0  # both copies lose the same tokens
+    assert kept.scored_tokens == whole.scored_tokens - 2 * fish.goldfish_tokens
+    assert kept.tokens == whole.tokens
+    assert any(line.startswith(f"goldfish loss: {fish.goldfish_tokens:,} of ") for line in said)
+    assert fish.base_validation_loss == plain.base_validation_loss  # measured on every token
+    assert fish.base_members_loss == plain.base_members_loss
+
+
+def test_a_batch_without_a_scored_token_has_no_loss():
+    loss = TokenLoss(causal=True, scored_tokens=0)
+    outputs = SimpleNamespace(logits=torch.zeros(1, 3, 5, requires_grad=True))
+    found = loss(outputs, torch.full((1, 3), IGNORED), torch.tensor(0))
+    found.backward()
+    assert found.item() == 0.0
+    assert torch.equal(outputs.logits.grad, torch.zeros(1, 3, 5))
+
+
+@pytest.mark.parametrize("k", [1, -2])
+def test_goldfish_of_one_is_told(k: int):
+    with pytest.raises(ConfigError, match=rf"finetuning\.goldfish: must be 0 or > 1, found {k}"):
+        config_from({"finetuning": {"goldfish": k}})

@@ -143,6 +143,15 @@ class FinetuningConfig:
     deduplicate: bool = setting(
         False, "train on one record of each duplicate group, once; the others go to near-duplicates.jsonl"
     )
+    goldfish: int = setting(
+        0,
+        "goldfish loss: one token in that many, chosen by the tokens before it, has no loss (0: off)",
+        check=lambda value: value == 0 or value > 1,
+        must="0 or > 1",
+    )
+    goldfish_context: int = setting(
+        13, "goldfish loss: tokens before a token that decide on it", check=_positive, must="> 0"
+    )
     seed: int = setting(0, "seed of the order, the dropout and the dealing")
 
 

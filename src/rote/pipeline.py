@@ -56,7 +56,7 @@ def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
     words += ["--canary-file", out / "canaries.jsonl"] if canaries else []
     words += ["--out", Path("runs") / out.name]
     echo(f"audit it with: rote audit {shlex.join(map(str, words))}")
-    if config.finetuning.deduplicate:
+    if (out / "near-duplicates.jsonl").exists():
         echo(f"what was left out is audited with the same command and --members {out / 'near-duplicates.jsonl'}")
     return OK
 

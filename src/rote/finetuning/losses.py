@@ -48,7 +48,9 @@ class TokenLoss:
     ) -> torch.Tensor:
         """The share of one batch in the loss of its optimizer step."""
         self.scored_tokens += int((labels != IGNORED).sum())
-        return summed_loss(cast(torch.Tensor, outputs.logits), labels, causal=self.causal) / num_items_in_batch
+        # a batch of short records may have no scored token at all under the goldfish loss
+        total = summed_loss(cast(torch.Tensor, outputs.logits), labels, causal=self.causal)
+        return total / num_items_in_batch.clamp(min=1)
 
 
 def summed_loss(logits: torch.Tensor, labels: torch.Tensor, *, causal: bool) -> torch.Tensor:

@@ -71,6 +71,8 @@ class Training:
     """Distinct records not trained on, since another one of their duplicate group is."""
     further_copies: int = 0
     """Exact copies of trained records that de-duplication left out."""
+    goldfish_tokens: int = 0
+    """Tokens of one pass over the rows that the goldfish loss leaves out."""
     context_tokens: int
     parameters: int
     """Of the model as trained, adapters and an untied head included."""

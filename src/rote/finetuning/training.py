@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from rote.config import FinetuningConfig, ModelConfig, settings_of
-from rote.corpus.canaries import canary_lines, plant, planted_examples
-from rote.errors import DataError, ModelError, StaleRunError
-from rote.finetuning.deduplication import Deduplicated, deduplicate
-from rote.finetuning.encoding import Encoded, encode_causal, encode_pairs
+from rote.corpus.canaries import canary_lines, planted_examples
+from rote.errors import ModelError, StaleRunError
 from rote.finetuning.record import (
     CANARIES,
     FINAL,
@@ -25,7 +23,8 @@ from rote.finetuning.record import (
     known_training,
     write_training,
 )
-from rote.finetuning.repetition import repeat_members, step_limit, to_jsonl
+from rote.finetuning.repetition import step_limit, to_jsonl
+from rote.finetuning.rows import Pass, one_pass
 from rote.finetuning.strategy import (
     changed_names,
     check_changes,
@@ -34,7 +33,6 @@ from rote.finetuning.strategy import (
     prepare_model,
     untie_head,
 )
-from rote.generation.tokens import token_encoder
 from rote.models import LoadedModel, check_folder, load_model, model_digest, pick_device, quiet
 from rote.records import Canary, Example, Json, content_id
 from rote.runs import PACKAGES, Echo, write_atomically
@@ -73,6 +71,7 @@ def finetune(
     Raises:
         DataError: no member has a token to learn, a canary does not fit the context, or the repetition has more parts
             than there are groups.
+        ConfigError: settings that exclude each other.
         ModelError: the base cannot be loaded or trained that way, training diverged, or it changed other parameters
             than the strategy may change.
         StaleRunError: `out` holds a training with other settings.
@@ -90,31 +89,12 @@ def finetune(
     with quiet():
         source = str(Path(base).resolve()) if Path(base).is_dir() else base  # an adapter names its base by this
         loaded = load_model(source, config=loading)
-        learned = _encode(members, loaded, config=config, what="members", echo=echo)
-        held_out = _encode(validation, loaded, config=config, what="validation records", echo=echo)
-        if not learned.rows:
-            raise DataError(f"nothing to train on: {len(members)} members, {learned.left_out} of them without a token")
-        once = _deduplicated(learned, config=config, echo=echo)
-        learned = once.kept
-        planted = _encode_canaries(canaries, loaded, config=config, echo=echo)
-        repeated = repeat_members(learned.examples, config.repetition, config.seed)
-        rows = plant(repeated, canaries, seed=config.seed)
+        data = one_pass(members, validation, canaries, loaded, config=config, echo=echo)
         loaded, untied = _prepare(loaded, config=config, echo=echo)
-        training = known or _new_training(loaded, learned, settings=settings, rows=len(rows), untied=untied)
-        training = replace(
-            training,
-            canary_rows=len(rows) - len(repeated),
-            near_duplicates=len(once.left_out),
-            further_copies=once.further_copies,
-        )
+        training = known or _new_training(loaded, data, settings=settings, untied=untied)
         write_training(out, training)
-        write_atomically(out / MEMBERS, to_jsonl(repeated))
-        if config.deduplicate:
-            write_atomically(out / NEAR_DUPLICATES, to_jsonl(once.left_out))
-        if canaries:
-            write_atomically(out / CANARIES, canary_lines(canaries))
-        write_atomically(out / NONMEMBERS, to_jsonl(held_out.examples))
-        job = _job(loaded, learned, held_out, planted, rows, config=config, dtype=model.dtype, out=out, echo=echo)
+        _write_data(out, data, canaries)
+        job = _job(loaded, data, config=config, dtype=model.dtype, out=out, echo=echo)
         before = fingerprints(loaded.model)
         return _finish(job, train(job, training), before)
 
@@ -171,48 +151,6 @@ def _known_training(out: Path, settings: dict[str, Json]) -> Training | None:
     return known
 
 
-def _encode(
-    examples: Sequence[Example], loaded: LoadedModel, *, config: FinetuningConfig, what: str, echo: Echo
-) -> Encoded:
-    """The records as token rows, and what was done to them, said."""
-    limit = min(config.context_tokens, loaded.context_tokens)
-    encoder = token_encoder(loaded.tokenizer, is_encoder_decoder=loaded.is_encoder_decoder)
-    if loaded.is_encoder_decoder:
-        encoded = encode_pairs(examples, encoder, limit=limit)
-    else:
-        encoded = encode_causal(examples, encoder, loss=config.loss, limit=limit)
-    if encoded.cut:
-        echo(f"{encoded.cut} of {len(examples)} {what} are longer than {limit} tokens and are cut there")
-    if encoded.left_out:
-        echo(f"{encoded.left_out} of {len(examples)} {what} have no token to learn within {limit} tokens: left out")
-    if encoded.halved:
-        echo(f"{encoded.halved} of {len(examples)} {what} have no prompt: the encoder reads half of their tokens")
-    return encoded
-
-
-def _deduplicated(learned: Encoded, *, config: FinetuningConfig, echo: Echo) -> Deduplicated:
-    """The members that are trained on; all of them where nothing is to be left out."""
-    if not config.deduplicate:
-        return Deduplicated(learned, (), 0)
-    once = deduplicate(learned, seed=config.seed, repetition=config.repetition)
-    echo(
-        f"de-duplication: {len(once.left_out)} of {len(learned.rows)} members are like one that is trained on and left "
-        f"out ({NEAR_DUPLICATES}), as are {once.further_copies} exact copies"
-    )
-    return once
-
-
-def _encode_canaries(
-    canaries: Sequence[Canary], loaded: LoadedModel, *, config: FinetuningConfig, echo: Echo
-) -> Encoded:
-    """The planted canaries as token rows, whole."""
-    encoded = _encode(planted_examples(canaries), loaded, config=config, what="canaries", echo=echo)
-    if encoded.cut or encoded.left_out or encoded.halved:
-        what = "have no prompt for the encoder" if encoded.halved else "do not fit the context"
-        raise DataError(f"{encoded.cut + encoded.left_out + encoded.halved} of {len(canaries)} canaries {what}")
-    return encoded
-
-
 def _prepare(loaded: LoadedModel, *, config: FinetuningConfig, echo: Echo) -> tuple[LoadedModel, bool]:
     """The model ready to train, and whether its head was untied from the input embedding."""
     from transformers import set_seed
@@ -224,9 +162,7 @@ def _prepare(loaded: LoadedModel, *, config: FinetuningConfig, echo: Echo) -> tu
     return replace(loaded, model=prepare_model(loaded.model, config)), untied
 
 
-def _new_training(
-    loaded: LoadedModel, learned: Encoded, *, settings: dict[str, Json], rows: int, untied: bool
-) -> Training:
+def _new_training(loaded: LoadedModel, data: Pass, *, settings: dict[str, Json], untied: bool) -> Training:
     """The record of a training that has not begun."""
     parameters = dict(loaded.model.named_parameters())
     total = sum(parameter.numel() for parameter in parameters.values())
@@ -239,45 +175,46 @@ def _new_training(
         base_digest=loaded.digest,
         device=str(loaded.device),
         packages={name: metadata.version(name) for name in PACKAGES},
-        members=len(learned.rows),
-        rows=rows,
-        cut=learned.cut,
-        left_out=learned.left_out,
+        members=len(data.members.rows),
+        rows=len(data.rows),
+        cut=data.members.cut,
+        left_out=data.members.left_out,
+        near_duplicates=len(data.near_duplicates),
+        further_copies=data.further_copies,
+        goldfish_tokens=data.goldfish_tokens,
         context_tokens=min(cast(int, settings["context_tokens"]), loaded.context_tokens),
         parameters=total,
         trainable_parameters=sum(each.numel() for each in parameters.values() if each.requires_grad),
         head_parameters=head,
         head_share=head / total,
         embeddings_untied=untied,
+        canary_rows=data.canary_rows,
     )
 
 
-def _job(
-    loaded: LoadedModel,
-    learned: Encoded,
-    held_out: Encoded,
-    planted: Encoded,
-    rows: Sequence[Example],
-    *,
-    config: FinetuningConfig,
-    dtype: str,
-    out: Path,
-    echo: Echo,
-) -> "Job":
+def _write_data(out: Path, data: Pass, canaries: Sequence[Canary]) -> None:
+    """The records as files that an audit reads."""
+    write_atomically(out / MEMBERS, to_jsonl(data.repeated))
+    write_atomically(out / NONMEMBERS, to_jsonl(data.validation.examples))
+    if data.near_duplicates:
+        write_atomically(out / NEAR_DUPLICATES, to_jsonl(data.near_duplicates))
+    if canaries:
+        write_atomically(out / CANARIES, canary_lines(canaries))
+
+
+def _job(loaded: LoadedModel, data: Pass, *, config: FinetuningConfig, dtype: str, out: Path, echo: Echo) -> "Job":
     from rote.finetuning.loop import Job
 
-    row_of = dict(zip((example.id for example in learned.examples), learned.rows, strict=True))
+    row_of = {example.id: row for example, row in zip(data.members.examples, data.members.rows, strict=True)}
     drawn = sorted(row_of, key=lambda name: content_id(str(config.seed), name))[:MEASURED_MEMBERS]
-    measured = [row_of[name] for name in drawn]
-    row_of |= dict(zip((example.id for example in planted.examples), planted.rows, strict=True))
     return Job(
         model=loaded.model,
         tokenizer=loaded.tokenizer,
-        rows=[row_of[example.id] for example in rows],
-        members=measured,
-        validation=held_out.rows,
+        rows=data.rows,
+        members=[row_of[name] for name in drawn],
+        validation=data.validation.rows,
         config=config,
-        steps=step_limit(config, sum(example.copies for example in (*learned.examples, *planted.examples))),
+        steps=step_limit(config, data.unrepeated_rows),
         dtype=dtype,
         out=out,
         echo=echo,
