@@ -211,7 +211,7 @@ def test_a_study_trains_once_audits_every_cell_and_writes_table_and_page(
     monkeypatch.setattr(Commands, "rote", lambda self, *words: fake(self, *words))
     plan = plan_of(read_study(written(tmp_path)))
     out = tmp_path / "out"
-    assert run_study(plan, out, echo=lambda _: None) == 0
+    assert run_study(plan, out, echo=lambda _: None).exit_code == 0
     assert sum(name == "finetune" for name, _ in fake.calls) == 2
     # LoRA's least validation loss is that of its last pass: its matched cells are its final ones.
     assert sum(name == "audit" for name, _ in fake.calls) == 6
@@ -233,7 +233,7 @@ def test_a_cell_that_fails_is_told_and_the_others_finish(tmp_path: Path, monkeyp
     fake, said = FakeCommands(fails="lora"), []
     monkeypatch.setattr(Commands, "rote", lambda self, *words: fake(self, *words))
     text = FILE.replace('match_over = ["strategy"]', "")
-    assert run_study(plan_of(read_study(written(tmp_path, text))), tmp_path / "out", echo=said.append) == 4
+    assert run_study(plan_of(read_study(written(tmp_path, text))), tmp_path / "out", echo=said.append).exit_code == 4
     assert any("cell lora-20, final, failed: its training failed" in line for line in said)
     rows = pq.read_table(tmp_path / "out" / "table.parquet").to_pylist()
     assert {row["cell"] for row in rows} == {"full-20", "full-50"}

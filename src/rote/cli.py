@@ -143,8 +143,10 @@ def _add_command(commands: "argparse._SubParsersAction[Parser]", command: Comman
             "--out", type=Path, default=Path("comparison.html"), help="HTML page to write", metavar="FILE"
         )
     elif command.name == "study":
-        part.add_argument("file", type=Path, help="TOML file of the study", metavar="FILE")
-        part.add_argument("--out", type=Path, help="folder (default: runs/NAME-OF-FILE)", metavar="DIR")
+        part.add_argument("files", type=Path, nargs="+", help="TOML file of a study; several get one page", metavar="FILE")
+        part.add_argument(
+            "--out", type=Path, help="folder (default: runs/NAME-OF-FILE; of several runs/studies)", metavar="DIR"
+        )
         part.add_argument("--dry-run", action="store_true", help="print the plan: cells, trainings, time and disk")
     elif command.name == "validate":
         part.add_argument(
@@ -259,8 +261,7 @@ def _run(options: argparse.Namespace) -> int:
         case "study":
             from rote.study.command import study
 
-            out = options.out or Path("runs") / options.file.stem
-            return study(options.file, out, dry_run=options.dry_run, echo=_echo)
+            return study(options.files, options.out, dry_run=options.dry_run, echo=_echo)
         case "show":
             from rote.reporting.terminal import show
 

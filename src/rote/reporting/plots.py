@@ -40,12 +40,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """The marker of one estimate; `title` says it in words."""
+    """The marker of one estimate; `title` says it in words. A faint one steps back behind others."""
 
     x: float
     y: float
     style: int
     title: str
+    is_faint: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,14 @@
     full = { finetuning.strategy = "full" }
     lora = { finetuning.strategy = "lora", finetuning.learning_rate = 3e-3 }
 
+    [[only]]                                # if given, combinations that are in none of these are left out
+    strategy = ["full", "lora"]             # a list names several levels; a factor that is not named may have any
+
     [[without]]                             # combinations that are left out
     strategy = "lora"
+
+    [[attend]]                              # cells whose attention is looked at, too
+    strategy = "full"
 
 A cell is one level of each factor. `shipped:` names the models and records of the demonstration; other paths are
 relative to the file.
@@ -34,11 +40,13 @@ from rote.config import AuditConfig, config_from, did_you_mean
 from rote.errors import ConfigError
 
 SHIPPED = "shipped:"
-KEYS = ("title", "question", "note", "match_over", "settings", "factors", "without")
+KEYS = ("title", "question", "note", "match_over", "settings", "factors", "only", "without", "attend")
 PATHS = (("model", "base"), ("corpus", "members"), ("corpus", "nonmembers"))
 
 Settings = Mapping[str, Mapping[str, object]]
 """Section → key → value."""
+Combination = Mapping[str, Sequence[str]]
+"""Factor → levels; a factor that is not named may have any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class Cell:
     levels: tuple[tuple[str, str], ...]
     """Factor and level, in the order of the file."""
     config: AuditConfig
+    attend: bool = False
+    """Whether its attention is looked at, after the last epoch."""
 
     @property
     def name(self) -> str:
@@ -92,12 +102,16 @@ def read_study(path: Path) -> Study:
     problems += [
         f"match_over: no factor {name!r}{did_you_mean(name, known)}" for name in match_over if name not in known
     ]
-    without = _without(table.get("without", []), dict(factors), problems)
+    only, without, attend = (
+        _combinations(key, table.get(key, []), dict(factors), problems) for key in ("only", "without", "attend")
+    )
     if problems:
         raise ConfigError(f"{path}: " + "; ".join(problems))
-    cells = tuple(_cells(factors, without, table.get("settings", {}), path))
+    cells = tuple(_cells(factors, only, without, attend, common=table.get("settings", {}), path=path))
     if not cells:
-        raise ConfigError(f"{path}: no cell is left: every combination of levels is named in [[without]]")
+        raise ConfigError(
+            f"{path}: no cell is left: every combination of levels is excluded by [[only]] or [[without]]"
+        )
     return Study(
         title=str(table.get("title", path.stem)),
         question=str(table.get("question", "")),
@@ -127,36 +141,52 @@ def _is_settings(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(content, Mapping) for content in value.values())
 
 
-def _without(rows: object, factors: Mapping[str, Mapping[str, object]], problems: list[str]) -> list[dict[str, str]]:
-    found = []
+def _combinations(
+    key: str, rows: object, factors: Mapping[str, Mapping[str, object]], problems: list[str]
+) -> list[Combination]:
+    """The rows of [[only]], [[without]] or [[attend]], each level alone or in a list."""
+    found: list[Combination] = []
     for row in rows if isinstance(rows, list) else [rows]:
-        for factor, level in row.items() if isinstance(row, Mapping) else [(str(row), "")]:
+        if not isinstance(row, Mapping):
+            problems.append(f"[[{key}]] must hold factor = level, found {row!r}")
+            continue
+        named = {factor: level if isinstance(level, list) else [level] for factor, level in row.items()}
+        for factor, levels in named.items():
             if factor not in factors:
-                problems.append(f"[[without]]: no factor {factor!r}{did_you_mean(factor, factors)}")
-            elif level not in factors[factor]:
-                problems.append(
-                    f"[[without]]: {factor} has no level {level!r}{did_you_mean(str(level), factors[factor])}"
-                )
-        found.append(dict(row) if isinstance(row, Mapping) else {})
+                problems.append(f"[[{key}]]: no factor {factor!r}{did_you_mean(factor, factors)}")
+                continue
+            problems += [
+                f"[[{key}]]: {factor} has no level {level!r}{did_you_mean(str(level), factors[factor])}"
+                for level in levels
+                if level not in factors[factor]
+            ]
+        found.append(named)
     return found
+
+
+def _is_one_of(combinations: Sequence[Combination], chosen: Mapping[str, str]) -> bool:
+    return any(all(chosen[factor] in levels for factor, levels in row.items()) for row in combinations)
 
 
 def _cells(
     factors: Sequence[tuple[str, Mapping[str, Settings]]],
-    without: Sequence[Mapping[str, str]],
+    only: Sequence[Combination],
+    without: Sequence[Combination],
+    attend: Sequence[Combination],
+    *,
     common: Settings,
     path: Path,
 ) -> Iterator[Cell]:
     for levels in product(*(settings for _, settings in factors)):
         chosen = {name: level for (name, _), level in zip(factors, levels, strict=True)}
-        if any(row.items() <= chosen.items() for row in without):
+        if (only and not _is_one_of(only, chosen)) or _is_one_of(without, chosen):
             continue
         merged: dict[str, dict[str, object]] = {}
         for part in (common, *(settings[level] for (_, settings), level in zip(factors, levels, strict=True))):
             for section, content in part.items():
                 merged.setdefault(section, {}).update(content)
-        where = f"{path}, cell {'-'.join(levels) or 'only'}"
-        yield Cell(tuple(chosen.items()), _with_paths(config_from(merged, where=where), path.parent))
+        config = config_from(merged, where=f"{path}, cell {'-'.join(levels) or 'only'}")
+        yield Cell(tuple(chosen.items()), _with_paths(config, path.parent), _is_one_of(attend, chosen))
 
 
 def _with_paths(config: AuditConfig, folder: Path) -> AuditConfig:
@@ -164,16 +194,22 @@ def _with_paths(config: AuditConfig, folder: Path) -> AuditConfig:
     for section, key in PATHS:
         part = getattr(config, section)
         value = getattr(part, key)
-        if value.startswith(SHIPPED):
-            value = str(_shipped(value.removeprefix(SHIPPED), f"{section}.{key}"))
-        elif value and (folder / value).exists():
-            value = str((folder / value).resolve())
-        config = dataclasses.replace(config, **{section: dataclasses.replace(part, **{key: value})})
+        if isinstance(value, str):
+            found: object = _resolved(value, folder, f"{section}.{key}")
+        else:
+            found = tuple(_resolved(item, folder, f"{section}.{key}") for item in value)
+        config = dataclasses.replace(config, **{section: dataclasses.replace(part, **{key: found})})
     return config
 
 
+def _resolved(value: str, folder: Path, where: str) -> str:
+    if value.startswith(SHIPPED):
+        return str(_shipped(value.removeprefix(SHIPPED), where))
+    return str((folder / value).resolve()) if value and (folder / value).exists() else value
+
+
 def _shipped(name: str, where: str) -> Path:
-    known = {"decoder": demonstration.DECODER, "encoder_decoder": demonstration.ENCODER_DECODER}
+    known = dict(demonstration.MODELS)
     known |= {path.stem: path for path in sorted(demonstration.records("dialogue").parent.glob("*.jsonl"))}
     if name not in known:
         raise ConfigError(f"{where}: nothing is shipped under the name {name!r}{did_you_mean(name, known)}")

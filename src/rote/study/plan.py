@@ -16,11 +16,18 @@ from rote.study.design import Cell, Study
 
 Checkpoint = Literal["final", "matched"]
 AUDIT_SECTIONS = ("generation", "retrieval", "alignment", "scoring")
-CHARS_PER_TOKEN = 4.0
-FLOPS_PER_S = 1e10
-"""What a core of a server does of such small models, training and audit alike; a guess for the plan, nothing else."""
+ADAPTERS = ("lora", "prompt")
+"""Strategies whose trained folder is an adapter on top of the base."""
+CHARS_PER_TOKEN = 3.0
+"""Of the shipped vocabulary; of larger ones it is about 4."""
+START_UP_S = 10.0
+"""A command reads Python's packages, the data and the model before it works."""
+FLOPS_PER_S, TOKEN_S = 7e10, 2e-5
+"""What a core of a server does of such models, and what every token costs besides: measured on the shipped ones."""
 PASSES = 3
 """A step of training costs about three forward passes."""
+SCORINGS, WRITTEN_COST, ABLATIONS = 2, 4, 8
+"""Forward passes of an audit over each text, of a token that is written, and of `rote attend` over each text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +97,38 @@ def plan_of(study: Study) -> Plan:
 
 
 def training_cost(model: TrainedModel) -> Cost:
-    """From the size of data and base model; 0 where either is no local path."""
+    """From the size of data and base model; only the start where either is no local path."""
     config = model.config.finetuning
     tokens = _records_bytes(model.config) / CHARS_PER_TOKEN * max(1.0, _mean(config.repetition))
     parameters = parameters_of(model.config.model.base)
-    seconds = 2 * PASSES * parameters * tokens * config.epochs / FLOPS_PER_S
-    share = 1.0 if config.strategy == "full" else 0.05 if config.strategy == "lora" else 1.0
-    return Cost(seconds, 4 * parameters * share * math.ceil(config.epochs))
+    seconds = PASSES * _forward_s(parameters, tokens * config.epochs)
+    share = 0.05 if config.strategy in ADAPTERS else 1.0
+    return Cost(START_UP_S + seconds, 4 * parameters * share * math.ceil(config.epochs))
 
 
 def audit_cost(audit: Audit) -> Cost:
     """From the number of prompts, the tokens of each, and the base model's size; tuned and base model together."""
     config = audit.cell.config
-    prompts = config.corpus.limit or _records_bytes(config) / 1000
-    tokens = (
-        2 * prompts * (config.generation.prefix_tokens + config.generation.max_new_tokens) * config.generation.samples
-    )
-    return Cost(2 * 2 * parameters_of(config.model.base) * tokens / FLOPS_PER_S, 40_000 * prompts)
+    prompts = 2 * _prompted(config)  # members and non-members
+    read = 2 * SCORINGS * _records_bytes(config) / CHARS_PER_TOKEN * 2
+    written = 2 * prompts * config.generation.max_new_tokens * config.generation.samples
+    seconds = _forward_s(parameters_of(config.model.base), read + WRITTEN_COST * written)
+    return Cost(START_UP_S + seconds, 40_000 * prompts)
+
+
+def attention_cost(audit: Audit) -> Cost:
+    """The tuned model over the members' prompts and generations, and over their shortened prompts."""
+    config = audit.cell.config
+    tokens = ABLATIONS * _records_bytes(config) / CHARS_PER_TOKEN
+    return Cost(START_UP_S + _forward_s(parameters_of(config.model.base), tokens), 0.0)
+
+
+def _forward_s(parameters: float, tokens: float) -> float:
+    return (2 * parameters / FLOPS_PER_S + TOKEN_S) * tokens if parameters else 0.0
+
+
+def _prompted(config: AuditConfig) -> float:
+    return config.corpus.limit or _records_bytes(config) / 1000
 
 
 def parameters_of(source: str) -> float:
@@ -116,15 +138,25 @@ def parameters_of(source: str) -> float:
 
 
 def _records_bytes(config: AuditConfig) -> float:
+    """Of the members that are trained on; 0 where they are no local file."""
     path = Path(config.corpus.members)
     if not path.is_file():
         return 0.0
-    size = path.stat().st_size * (1 - config.corpus.holdout)
-    if not config.corpus.limit:
-        return size
-    with path.open("rb") as file:
-        lines = sum(1 for _ in file)
-    return min(size, path.stat().st_size / max(1, lines) * config.corpus.limit)
+    sizes = [_size(line, config) for line in path.read_bytes().splitlines()]
+    members = len(sizes) * (1 - config.corpus.holdout)
+    return sum(sizes) / max(1, len(sizes)) * (min(members, config.corpus.limit) if config.corpus.limit else members)
+
+
+def _size(line: bytes, config: AuditConfig) -> int:
+    """Bytes of a record; where its fields are named, of those alone."""
+    names = [name for name in (config.corpus.prompt_field, config.corpus.completion_field) if name]
+    if not names:
+        return len(line)
+    try:
+        fields = json.loads(line)
+        return sum(len(str(fields[name])) for name in names)
+    except (ValueError, KeyError, TypeError):
+        return len(line)
 
 
 def _mean(repetition: tuple[int, ...]) -> float:

@@ -1,35 +1,38 @@
-"""Making what a plan asks for: trainings, then the audits of their checkpoints, two commands at a time.
+"""Making what a plan asks for: trainings, the audits of their checkpoints, and their attention; two commands at a time.
 
 What is finished is not repeated; a study that is killed goes on. A cell that fails is told and kept in the table's place
 as a reason, and the others finish.
 """
 
 import dataclasses
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
 from rote.commands import Commands, progress, worker_threads
 from rote.config import AuditConfig, to_toml
-from rote.errors import RoteError, StaleRunError
+from rote.errors import ModelError, RoteError, StaleRunError
 from rote.finetuning import Epoch, Training, read_training
 from rote.finetuning.matching import matched_epochs
-from rote.finetuning.record import MEMBERS, NONMEMBERS
+from rote.finetuning.record import CANARIES, MEMBERS, NONMEMBERS
 from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run, write_atomically
-from rote.study.plan import Audit, Plan, TrainedModel, with_shared_store
+from rote.study.plan import ADAPTERS, Audit, Plan, TrainedModel, with_shared_store
 from rote.study.table import Row, collect_rows, write_table
+from rote.study.weights import weight_change
 
 OK, NOT_MEASURED = 0, 4
 AT_ONCE = 2
 LINES_PER_TRAINING, LINES_PER_AUDIT = 6, 9
 """About what the commands print: the length of the progress bar."""
+WEIGHT_CHANGES = "weight-changes.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """An audit that was made: the checkpoint it is of, or why it is not there."""
+    """An audit that was made: the checkpoint it is of, or why it (or its attention) is not there."""
 
     audit: Audit
     epoch: Epoch | None
@@ -37,8 +40,26 @@ class Done:
     failure: str = ""
 
 
-def run_study(plan: Plan, out: Path, *, echo: Echo) -> int:
-    """Trains, audits, writes table and page; returns 0, or 4 where a cell could not be measured.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A study that was made."""
+
+    plan: Plan
+    folder: Path
+    done: tuple[Done, ...]
+    """In the order of the plan's audits."""
+    rows: tuple[Row, ...]
+    weight_changes: Mapping[tuple[str, int], float | None]
+    """Key of the training and number of the pass → how far the weights moved; see `rote.study.weights`."""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 where a cell could not be measured."""
+        return NOT_MEASURED if any(item.failure for item in self.done) else OK
+
+
+def run_study(plan: Plan, out: Path, *, echo: Echo) -> Outcome:
+    """Trains, audits, writes table and page.
 
     Args:
         plan: what is to be made.
@@ -55,21 +76,31 @@ def run_study(plan: Plan, out: Path, *, echo: Echo) -> int:
         (out / "audits").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StaleRunError(f"{out}: cannot be used as a study's folder: {error.strerror or error}") from error
+    done = _make(plan, out, echo)
+    moved = _weight_changes(done, out, echo)
+    rows = tuple(row for item in done for row in _rows(item, moved, out))
+    write_table(rows, out)
+    outcome = Outcome(plan, out, done, rows, moved)
+    page = write_study([outcome], out)
+    failures = sum(bool(item.failure) for item in done)
+    echo(f"report: {page} ({time.monotonic() - started:.0f} s)" + (f"; {failures} cells failed" if failures else ""))
+    return outcome
+
+
+def _make(plan: Plan, out: Path, echo: Echo) -> tuple[Done, ...]:
+    """All commands of the plan."""
     steps = LINES_PER_TRAINING * len(plan.models) + LINES_PER_AUDIT * len(plan.audits)
+    audits = _base_first(plan.audits)
     with progress(steps) as advance, worker_threads(AT_ONCE) as pool:
         do = Commands(echo, advance)
         trained = {model.key: pool.submit(_train, do, model, out) for model in plan.models}
         trainings = {key: _outcome(job, echo) for key, job in trained.items()}
-        jobs = [pool.submit(_audit, do, audit, plan, trainings, out) for audit in _base_first(plan.audits)]
-        done = [_done(job, audit, echo) for job, audit in zip(jobs, _base_first(plan.audits), strict=True)]
+        jobs = [pool.submit(_audit, do, audit, plan, trainings, out) for audit in audits]
+        done = [_done(job, audit, echo) for job, audit in zip(jobs, audits, strict=True)]
+        looks = {item.audit: pool.submit(_attend, do, item.audit.folder(out)) for item in done if _is_watched(item)}
+        done = [_seen(item, looks[item.audit], echo) if item.audit in looks else item for item in done]
     order = {audit: place for place, audit in enumerate(plan.audits)}
-    done.sort(key=lambda item: order[item.audit])
-    rows = [row for item in done for row in _rows(item, out)]
-    write_table(rows, out)
-    page = write_study(plan, done, rows, out)
-    failures = sum(bool(item.failure) for item in done)
-    echo(f"report: {page} ({time.monotonic() - started:.0f} s)" + (f"; {failures} cells failed" if failures else ""))
-    return NOT_MEASURED if failures else OK
+    return tuple(sorted(done, key=lambda item: order[item.audit]))
 
 
 def _train(do: Commands, model: TrainedModel, out: Path) -> Training:
@@ -120,17 +151,23 @@ def _audited(audit: Audit, training: Training, epoch: Epoch, out: Path) -> Audit
     """The cell's settings with the checkpoint and the data files of its training."""
     config, trained = with_shared_store(audit.cell.config, out), audit.model.folder(out).resolve()
     source = str(trained / epoch.folder)
-    lora = training.strategy == "lora"
-    strangers = trained / NONMEMBERS
+    is_adapter = training.strategy in ADAPTERS
+    strangers, planted = trained / NONMEMBERS, trained / CANARIES
     return dataclasses.replace(
         config,
-        model=dataclasses.replace(config.model, tuned="" if lora else source, adapter=source if lora else ""),
+        model=dataclasses.replace(
+            config.model, tuned="" if is_adapter else source, adapter=source if is_adapter else ""
+        ),
         corpus=dataclasses.replace(
             config.corpus,
             members=str(trained / MEMBERS),
             nonmembers=str(strangers) if strangers.exists() and strangers.stat().st_size else "",
+            prompt_field="",  # what training leaves has fields of its own
+            completion_field="",
             holdout=0.0,
             limit=0,
+            canaries=0,
+            canary_file=str(planted) if planted.exists() else "",
         ),
         reporting=dataclasses.replace(config.reporting, title=f"{audit.cell.name}, {audit.checkpoint}"),
     )
@@ -140,9 +177,32 @@ def _adopt_base(folder: Path, audit: Audit, plan: Plan, out: Path) -> None:
     """Takes the base model's texts from an audit that has them; what does not fit is made anew."""
     for other in plan.audits:
         made = other.folder(out)
-        if other.key != audit.key and (made / "manifest.json").exists():
+        if other.key != audit.key and _share_base(audit, other) and (made / "manifest.json").exists():
             for name in (GENERATIONS.format(model="base"), TOKEN_SCORES.format(model="base")):
                 Run(folder).adopt(name, Run(made))
+
+
+def _share_base(one: Audit, other: Audit) -> bool:
+    """Whether the base model writes the same texts in both."""
+    first, second = one.cell.config, other.cell.config
+    return (first.model, first.corpus, first.generation) == (second.model, second.corpus, second.generation)
+
+
+def _is_watched(item: Done) -> bool:
+    return item.audit.cell.attend and item.audit.checkpoint == "final" and not item.failure
+
+
+def _attend(do: Commands, folder: Path) -> None:
+    do.rote("attend", folder)
+
+
+def _seen(item: Done, job: "Future[None]", echo: Echo) -> Done:
+    try:
+        job.result()
+    except RoteError as error:
+        echo(f"cell {item.audit.cell.name}: its attention failed: {error}")
+        return dataclasses.replace(item, failure=f"attention: {error}")
+    return item
 
 
 def _done(job: "Future[tuple[Training, Epoch]]", audit: Audit, echo: Echo) -> Done:
@@ -160,11 +220,37 @@ def run_folder(item: Done, out: Path) -> Path:
     return (dataclasses.replace(item.audit, checkpoint="final") if is_final else item.audit).folder(out)
 
 
-def _rows(item: Done, out: Path) -> list[Row]:
-    if item.failure or item.epoch is None or item.training is None:
+def _rows(item: Done, moved: Mapping[tuple[str, int], float | None], out: Path) -> list[Row]:
+    if item.epoch is None or item.training is None:
         return []
     run = Run(run_folder(item, out), must_exist=True)
-    return collect_rows(item.audit, item.training, item.epoch, run)
+    change = moved.get((item.audit.model.key, item.epoch.number))
+    return collect_rows(item.audit, item.training, item.epoch, change, run)
+
+
+def _weight_changes(done: Sequence[Done], out: Path, echo: Echo) -> dict[tuple[str, int], float | None]:
+    """How far each audited checkpoint is from its base; kept in a file of the study."""
+    path = out / WEIGHT_CHANGES
+    known: dict[str, float | None] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found: dict[tuple[str, int], float | None] = {}
+    for item in done:
+        if item.epoch is None or item.training is None:
+            continue
+        key, source = item.audit.model.key, str(item.audit.model.folder(out) / item.epoch.folder)
+        name = f"{key}/{item.epoch.folder}"
+        if name not in known:
+            is_adapter = item.training.strategy in ADAPTERS
+            model = item.audit.cell.config.model
+            try:
+                known[name] = weight_change(
+                    "" if is_adapter else source, model.base, adapter=source if is_adapter else "", config=model
+                )
+            except ModelError as error:
+                echo(f"cell {item.audit.cell.name}: how far its weights moved cannot be said: {error}")
+                known[name] = None
+            write_atomically(path, json.dumps(known, indent=1).encode("ascii"))
+        found[key, item.epoch.number] = known[name]
+    return found
 
 
 def _write_settings(folder: Path, name: str, config: AuditConfig) -> Path:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rote.finetuning import Epoch, Training
-from rote.records import Estimate
-from rote.runs import ESTIMATES, Run
+from rote.records import Estimate, Separation
+from rote.runs import CANARY_ESTIMATES, ESTIMATES, SEPARATIONS, Run
 from rote.study.plan import Audit
 
 PARQUET, CSV = "table.parquet", "table.csv"
+SEPARATION = ":"
+"""Between score and statistic in the metric of a row that tells members from non-members, e.g. "text_loss:auc"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Row:
     epoch: int
     validation_loss: float | None
     trainable_parameters: int
+    share_learned: float | None
+    """Of the members' loss before training: 1 − loss / loss before; see `share_learned`."""
+    weight_change: float | None
+    """Norm of the change of all weights over their norm before; see `rote.study.weights`."""
     metric: str
     model: str
     split: str
@@ -38,8 +44,11 @@ class Row:
     """The run folder, relative to the study's."""
 
 
-def collect_rows(audit: Audit, training: Training, epoch: Epoch, run: Run) -> list[Row]:
-    """The rows of one audit."""
+def collect_rows(audit: Audit, training: Training, epoch: Epoch, weight_change: float | None, run: Run) -> list[Row]:
+    """The rows of one audit: its estimates, those of its canaries, and how well each score tells the members."""
+    names = [name for name in (ESTIMATES, CANARY_ESTIMATES) if name == ESTIMATES or run.has(name)]
+    found = [item for name in names for item in run.read(name, Estimate)]
+    found += [_as_estimate(item) for item in (run.read(SEPARATIONS, Separation) if run.has(SEPARATIONS) else ())]
     return [
         Row(
             levels=audit.cell.levels,
@@ -48,6 +57,8 @@ def collect_rows(audit: Audit, training: Training, epoch: Epoch, run: Run) -> li
             epoch=epoch.number,
             validation_loss=epoch.validation_loss,
             trainable_parameters=training.trainable_parameters,
+            share_learned=share_learned(training, epoch),
+            weight_change=weight_change,
             metric=item.metric,
             model=item.model,
             split=item.split,
@@ -61,8 +72,36 @@ def collect_rows(audit: Audit, training: Training, epoch: Epoch, run: Run) -> li
             reason=item.reason or "",
             run=f"audits/{run.folder.name}",
         )
-        for item in run.read(ESTIMATES, Estimate)
+        for item in found
     ]
+
+
+def share_learned(training: Training, epoch: Epoch) -> float | None:
+    """Share of the members' loss that training took away: 1 − loss / loss before, in (−∞, 1], higher = more learned.
+
+    None where the members' loss was not measured. 1 would be a text known by heart; a record's language, not only its
+    wording, is learned in it: the non-members' share says how much that is.
+    """
+    if training.base_members_loss is None or epoch.members_loss is None:
+        return None
+    return 1 - epoch.members_loss / training.base_members_loss
+
+
+def _as_estimate(item: Separation) -> Estimate:
+    """A separation as a row of the table: `n` counts the members."""
+    return Estimate(
+        metric=f"{item.metric}{SEPARATION}{item.statistic}",
+        model=item.model,
+        split="member",
+        stratum=item.stratum,
+        value=item.value,
+        low=item.low,
+        high=item.high,
+        n=item.members,
+        n_missing=0,
+        method=item.method,
+        reason=item.reason,
+    )
 
 
 def write_table(rows: Sequence[Row], out: Path) -> None:
