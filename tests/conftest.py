@@ -4,12 +4,16 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import hypothesis
 import pytest
 import torch
 
 from fakes import Toy, memorised_toy
 
 torch.set_num_threads(1)
+# an example may take long: kernels are compiled at their first call, and other processes share the cores
+hypothesis.settings.register_profile("rote", deadline=None)
+hypothesis.settings.load_profile("rote")
 
 
 @pytest.fixture(scope="session")

@@ -163,7 +163,7 @@ presets = st.sampled_from(list(PRESETS.values()))
 
 
 @given(generated=any_texts, training=any_texts, preset=presets)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_spans_lie_in_bounds_and_similarities_in_0_to_1(generated: str, training: str, preset: object) -> None:
     for passage in align(generated, training, preset=preset):  # type: ignore[arg-type]
         assert 0 <= passage.generated.start < passage.generated.end <= len(generated)
@@ -173,7 +173,7 @@ def test_spans_lie_in_bounds_and_similarities_in_0_to_1(generated: str, training
 
 
 @given(generated=long_texts, training=long_texts)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_verbatim_means_equal_text(generated: str, training: str) -> None:
     for passage in of_form(align(generated, training, preset=CORRECTED), "verbatim"):
         assert passage.generated.of(generated) == passage.training.of(training)
@@ -181,7 +181,7 @@ def test_verbatim_means_equal_text(generated: str, training: str) -> None:
 
 
 @given(text=any_texts)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_text_covers_itself(text: str) -> None:
     stripped = " ".join(text.split())
     assume(len(stripped) > 50 and any(character.isalnum() for character in stripped))
@@ -190,7 +190,7 @@ def test_a_text_covers_itself(text: str) -> None:
 
 
 @given(generated=long_texts, training=long_texts)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_unrelated_text_behind_the_training_text_removes_no_verbatim_match(generated: str, training: str) -> None:
     before = of_form(align(generated, training, preset=CORRECTED), "verbatim")
     after = of_form(align(generated, training + " | Zzz unrelated appendix xyzzy.", preset=CORRECTED), "verbatim")

@@ -95,7 +95,7 @@ def texts(draw: st.DrawFn) -> reference.Text:
 
 
 @given(own=texts(), other=texts(), kept=st.sampled_from([0.3, 0.6, 0.95]), price=st.sampled_from([0.0, 1.0, 5.0]))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_the_kernels_find_what_trying_all_finds(
     own: reference.Text, other: reference.Text, kept: float, price: float
 ) -> None:
@@ -112,7 +112,7 @@ def test_the_kernels_find_what_trying_all_finds(
 
 
 @given(short=texts(), long=texts(), least=st.floats(0, 12))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_a_summary_is_given_up_early_only_where_none_is_worth_enough(
     short: reference.Text, long: reference.Text, least: float
 ) -> None:
@@ -131,7 +131,7 @@ stretches = st.lists(ranges.filter(lambda x: len(x) == 4), max_size=6)
 
 
 @given(found=stretches)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_overlaps_are_resolved_from_the_greatest_evidence_down(found: list[reference.Range]) -> None:
     worths = [float(len(found) - i) for i in range(len(found))]
     kept = _resolve(Stretches(np.array(found, dtype=np.int64).reshape(-1, 4), np.array(worths)))
@@ -226,7 +226,7 @@ sentences = st.lists(
 
 
 @given(one=sentences, two=sentences)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_passages_are_those_of_the_plain_reference(one: str, two: str) -> None:
     assert align(one, two, preset=CORRECTED) == [
         replace(passage, similarity=pytest.approx(passage.similarity))  # type: ignore[arg-type]
@@ -235,7 +235,7 @@ def test_passages_are_those_of_the_plain_reference(one: str, two: str) -> None:
 
 
 @given(one=sentences, two=sentences)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_the_sides_can_be_exchanged(one: str, two: str) -> None:
     there = {(p.form, p.generated, p.training) for p in align(one, two, preset=CORRECTED) if p.form != "verbatim"}
     back = {(p.form, p.training, p.generated) for p in align(two, one, preset=CORRECTED) if p.form != "verbatim"}

@@ -51,7 +51,7 @@ def test_a_changed_number_or_negation_lowers_the_probability() -> None:
 
 
 @given(one=st.text(max_size=60), two=st.text(max_size=60))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_features_are_shares_and_symmetric(one: str, two: str) -> None:
     values = features(SentencePair(one, two), "en")
     assert len(values) == len(FEATURES) == len(COEFFICIENTS)

@@ -195,7 +195,7 @@ def is_clear(one: list[Counter[str]], two: list[Counter[str]], preset: Preset) -
 
 
 @given(one=sentence_counts, two=sentence_counts, preset=presets, gap=st.sampled_from([0, 2, 4, 24]))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_the_kernels_find_what_the_plain_reference_finds(
     one: list[Counter[str]], two: list[Counter[str]], preset: Preset, gap: int
 ) -> None:

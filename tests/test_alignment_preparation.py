@@ -25,7 +25,7 @@ presets = st.sampled_from([*PRESETS.values(), replace(CORRECTED, drops_stop_word
 @given(text=texts, preset=presets, language=st.sampled_from(hostile.LANGUAGES))
 @example(text="Yes. No. We all went home early.\n\n\n \n- It is", preset=CORRECTED, language="en")
 @example(text=" \n ", preset=CORRECTED, language="en")
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_prepared_texts_are_those_of_the_reference(text: str, preset: Preset, language: str) -> None:
     found, expected = prepare(text, preset, language=language), reference.prepare(text, preset, language)
     rows, words, _ = found
@@ -60,7 +60,7 @@ def counts_of(found: PreparedText, names: list[str]) -> list[Counter[str]]:
 
 
 @given(texts)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_words_are_in_order_in_bounds_and_in_their_rows(text: str) -> None:
     rows, words, _ = prepare(text, CORRECTED, language="en")
     assert ((words.starts >= 0) & (words.starts < words.ends) & (words.ends <= len(text))).all()
@@ -72,7 +72,7 @@ def test_words_are_in_order_in_bounds_and_in_their_rows(text: str) -> None:
 
 
 @given(st.lists(texts, max_size=8), presets)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_texts_read_together_are_those_read_alone(several: list[str], preset: Preset) -> None:
     together = prepare_all(several, preset, language="en")
     assert len(together) == len(several)
@@ -90,7 +90,7 @@ def flat(found: PreparedText) -> list[np.ndarray]:  # type: ignore[type-arg]
 
 
 @given(texts, st.sampled_from(hostile.LANGUAGES))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_reading_holds_the_terms_of_each_sentence(text: str, language: str) -> None:
     reading = read_texts(["", text], language)
     spans = list(zip(reading.starts.tolist(), reading.stops.tolist(), strict=True))
@@ -110,7 +110,7 @@ spaced = st.text(st.sampled_from("ab \n\u2003"), max_size=40)
 
 
 @given(text=spaced, others=st.lists(spaced, max_size=3), size=st.integers(1, 4))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_texts_that_share_a_block_are_marked(text: str, others: list[str], size: int) -> None:
     table, is_met = no_owners(sum(map(len, others))), np.zeros(len(others), dtype=np.bool_)
     blocks = []

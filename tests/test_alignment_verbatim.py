@@ -36,13 +36,13 @@ rows = st.text("abc", max_size=24)
 
 
 @given(read=rows, indexed=rows, least=st.integers(1, 8))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_the_kernel_finds_what_trying_all_finds(read: str, indexed: str, least: int) -> None:
     assert keep_maximal(matches_of(read, indexed, least)).tolist() == naive_maximal_runs(read, indexed, least)
 
 
 @given(read=rows, indexed=rows, least=st.integers(1, 8))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_what_is_found_in_rows_that_repeat_themselves_is_shared(read: str, indexed: str, least: int) -> None:
     """The bounded search: true runs that do not overlap, and one wherever there is any."""
     blocks = cut_blocks(row(indexed), block_size(least))
@@ -80,7 +80,7 @@ texts = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 
 
 @given(read=texts, indexed=texts, min_chars=st.integers(1, 12))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_runs_of_characters_are_those_of_the_reference(read: str, indexed: str, min_chars: int) -> None:
     found = [(run.read, run.indexed, run.chars) for run in shared_runs(read, indexed, min_chars=min_chars)]
     expected = reference.shared_runs(read, indexed, min_chars=min_chars)
@@ -88,7 +88,7 @@ def test_runs_of_characters_are_those_of_the_reference(read: str, indexed: str, 
 
 
 @given(read=texts, indexed=texts, min_chars=st.integers(1, 12))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_runs_of_words_are_those_of_the_reference(read: str, indexed: str, min_chars: int) -> None:
     found = [(run.read, run.indexed) for run in shared_word_runs(read, indexed, min_chars=min_chars)]
     tokenizer = reference.tokenizer_of(PAN2015)
@@ -98,7 +98,7 @@ def test_runs_of_words_are_those_of_the_reference(read: str, indexed: str, min_c
 
 
 @given(read=texts, indexed=texts)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_runs_are_equal_up_to_white_space_and_end_at_words(read: str, indexed: str) -> None:
     ends = {place for token in reference.raw_tokens(read) for place in (token.span.start, token.span.end)}
     for run in shared_runs(read, indexed, min_chars=3):

@@ -55,7 +55,6 @@ def labels(of: Sides) -> tuple[np.ndarray, np.ndarray]:
 # Independent implementations
 
 
-@settings(deadline=None)
 @given(VALUES, VALUES)
 def test_area_and_curve_equal_scikit_learns(members: list[int], nonmembers: list[int]) -> None:
     found = sides(members, nonmembers)
@@ -66,7 +65,6 @@ def test_area_and_curve_equal_scikit_learns(members: list[int], nonmembers: list
     assert (curve.false_positive_rates.tolist(), curve.true_positive_rates.tolist()) == (alarms.tolist(), hits.tolist())
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-6, 6), min_size=100, max_size=130), VALUES, st.sampled_from([0.1, 0.01]))
 def test_rates_at_a_false_positive_rate_are_the_curves(nonmembers: list[int], members: list[int], fpr: float) -> None:
     found = sides(members, nonmembers)
@@ -188,7 +186,7 @@ def test_the_power_that_is_stated_is_the_power_that_there_is() -> None:
 # Laws
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(VALUES, VALUES, st.sampled_from([0.8, 0.95, 0.99]))
 def test_laws_of_the_area(members: list[int], nonmembers: list[int], confidence: float) -> None:
     found = auc(sides(members, nonmembers), confidence=confidence)
@@ -206,7 +204,7 @@ def test_laws_of_the_area(members: list[int], nonmembers: list[int], confidence:
     assert stretched == found, "only the order of the scores counts"
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(VALUES, VALUES, st.integers(0, 39), st.integers(1, 9))
 def test_a_higher_member_never_lowers_a_rate_or_the_area(
     members: list[int], nonmembers: list[int], place: int, more: int

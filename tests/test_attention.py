@@ -30,7 +30,7 @@ def naive_measures(row: Sequence[float]) -> list[float]:
 
 
 @given(st.lists(st.floats(0.001, 1.0), min_size=2, max_size=40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_measures_agree_with_plain_sums(weights: list[float]) -> None:
     found = concentration(torch.tensor(weights, dtype=torch.float64)).tolist()
     assert found == pytest.approx(naive_measures(weights), abs=1e-5)

@@ -52,7 +52,7 @@ def naive_components(texts: list[str], threshold: float) -> set[frozenset[int]]:
     return as_sets(components, len(texts))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     base=st.lists(st.sampled_from(list("abcdefgh")), min_size=1, max_size=25),
     edits=st.lists(st.tuples(st.integers(0, 24), st.sampled_from(["x", "y", "", "a b"])), max_size=8),
@@ -222,7 +222,7 @@ ROWS = [
 ]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(order=st.permutations(range(24)), limit=st.sampled_from([0, 3]))
 def test_order_of_the_lines_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], limit: int
@@ -238,7 +238,7 @@ def facts(corpus: Corpus) -> set[tuple[str, str, str, int]]:
     return {(item.id, item.group, item.split, item.copies) for item in corpus.examples}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     groups=st.lists(st.integers(0, 9), max_size=30),
     holdout=st.floats(0, 1),

@@ -347,7 +347,7 @@ record = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rows=st.lists(record, min_size=1, max_size=12))
 def test_every_record_is_an_example_or_dropped(tmp_path_factory: pytest.TempPathFactory, rows: list[str]) -> None:
     path = tmp_path_factory.getbasetemp() / f"law-{os.getpid()}.jsonl"

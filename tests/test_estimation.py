@@ -217,7 +217,7 @@ def test_senseless_arguments(call: Callable[[], object], message: str) -> None:
 # Laws
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(OUTCOMES, st.sampled_from([0.8, 0.95, 0.99]))
 def test_laws_of_rates_and_differences(rows: list[tuple[bool, bool, str]], confidence: float) -> None:
     first, second, clusters = ([row[column] for row in rows] for column in range(3))
@@ -243,7 +243,7 @@ def test_laws_of_rates_and_differences(rows: list[tuple[bool, bool, str]], confi
     assert 0 < difference.p_value <= 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from("abcdefghij")), min_size=5, max_size=40), st.randoms())
 def test_the_order_of_the_subjects_is_irrelevant(rows: list[tuple[float, str]], draw: object) -> None:
     turned = list(rows)

@@ -73,7 +73,6 @@ def plain_runs(text: str, held: list[str], min_chars: int) -> list[tuple[Span, i
     return runs
 
 
-@settings(deadline=None)
 @given(st.lists(texts, max_size=4))
 def test_normal_texts_are_the_bytes_with_one_blank_for_white_space(held: list[str]) -> None:
     found = normal_texts(held)
@@ -94,7 +93,7 @@ token_texts = st.text(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(token_texts)
 def test_boundaries_are_those_of_the_tokens(text: str) -> None:
     spaced_text = spaced(text)
@@ -105,7 +104,6 @@ def test_boundaries_are_those_of_the_tokens(text: str) -> None:
     assert decode(content[:-1]).tolist() == list(map(ord, spaced_text))
 
 
-@settings(deadline=None)
 @given(token_texts)
 def test_tokens_are_read_as_they_are_cut(text: str) -> None:
     spaced_text = spaced(text)
@@ -120,7 +118,7 @@ def test_tokens_are_read_as_they_are_cut(text: str) -> None:
         assert (chars[byte], letters[byte]) == (at, sum(map(str.isalnum, spaced_text[:at])))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     held=st.lists(texts, max_size=5),
     text=texts,
@@ -149,7 +147,7 @@ def aligned_spans(text: str) -> set[Span]:
     return {Span(one.start, two.end) for i, one in enumerate(found) for two in found[i:]}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(["one two three", "two three four", "three"]), min_size=40, max_size=120))
 def test_many_equal_suffixes(tmp_path_factory: pytest.TempPathFactory, held: list[str]) -> None:
     """More equal keys than stand between two sampled suffixes."""

@@ -136,7 +136,7 @@ def test_copies_in_the_file_are_trained_on_as_often():
     assert Counter(each.completion for each in repeat_members([members[1]], (2,), 0)) == {"thrice": 6}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 5), min_size=3, max_size=12),
     repetition=st.lists(st.integers(1, 9), min_size=1, max_size=3),
@@ -179,7 +179,7 @@ def read_back(line: str) -> str:
 
 
 @given(prompt=st.text(st.characters(codec="utf-8") | st.just("\n")), completion=st.text(min_size=1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_data_file_reads_back_to_the_text_that_was_trained_on(prompt: str, completion: str):
     written = to_jsonl([example(completion, prompt=prompt)]).decode("utf-8")
     assert read_back(written) == prompt + completion

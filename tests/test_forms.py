@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hostile import LANGUAGES, text_of
@@ -47,7 +47,6 @@ def plain(texts: list[str], language: str, without_stop_words: bool) -> list[lis
     return [terms(text, language=language, without_stop_words=without_stop_words) for text in texts]
 
 
-@settings(deadline=None)
 @given(batches=st.lists(TEXTS, max_size=3), language=st.sampled_from(LANGUAGES), without=st.booleans())
 def test_the_terms_are_those_of_one_text_at_a_time(batches: list[list[str]], language: str, without: bool) -> None:
     reader = TermReader(language, without_stop_words=without)

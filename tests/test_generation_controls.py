@@ -29,7 +29,7 @@ def test_true_suffix_is_the_reference_cut_to_the_generations_length():
     assert not {item.id for item in found} & {item.id for item in tuned}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.integers(0, 3), st.randoms())
 def test_shuffled_texts_come_from_other_groups_and_nobody_is_lost(groups, seed, random):
     examples, tuned = records(groups), [generation(n) for n in range(len(groups))]

@@ -33,7 +33,7 @@ def test_cut_inside_a_character_moves_back_to_its_beginning():
     assert (prompt.text, prompt.reference) == ("ab", "🦊cd")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text(min_size=1, max_size=60), st.integers(1, 40), st.sampled_from([BYTES, MERGING]))
 def test_prefix_and_reference_are_the_text_and_the_prefix_keeps_its_ids(text, count, tokenizer):
     cut = prefixes(text, count, tokenizer)
@@ -152,7 +152,7 @@ def test_slow_tokenizers_are_refused_in_prefix_mode():
         prefixes("0123456789", 4, Slow())
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.text("abc", max_size=9), unique=True), st.integers(1, 5), st.randoms())
 def test_batches_do_not_depend_on_the_order(items, size, random):
     batches = length_batches(items, size=size, length=len, key=str)

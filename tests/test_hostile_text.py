@@ -43,7 +43,7 @@ def test_each_text_alone_and_with_each_other(name: str, language: str) -> None:
         hostile.check_matches(SINGLE[name], other, aligner)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.randoms(use_true_random=False))
 def test_the_laws_hold_for_whole_pairs(draw: random.Random) -> None:
     generated, training = hostile.pair_of(draw.randrange)

@@ -240,7 +240,7 @@ def test_a_text_never_seen_is_far_from_the_limit(law: Law) -> None:
 
 
 @each
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 999), st.integers(0, 59), st.floats(0.01, 5))
 def test_more_memory_of_one_token_never_lowers_a_score(law: Law, seed: int, place: int, more: float) -> None:
     own, base = random_pass(seed, boost=1.0), random_pass(seed + 1)

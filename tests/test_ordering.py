@@ -3,7 +3,7 @@
 from bisect import bisect_left
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rote.ordering import first_not_below, sort, stable_order
@@ -12,14 +12,12 @@ numbers = st.lists(st.integers(-(2**31), 2**31 - 1) | st.integers(0, 5), max_siz
 
 
 @given(numbers)
-@settings(deadline=None)
 def test_equal_keys_keep_their_order(values: list[int]) -> None:
     order = stable_order(np.array(values, dtype=np.float64)).tolist()
     assert order == sorted(range(len(values)), key=values.__getitem__)
 
 
 @given(numbers)
-@settings(deadline=None)
 def test_values_are_sorted_in_place(values: list[int]) -> None:
     array = np.array(values, dtype=np.int32)
     sort(array)
@@ -27,7 +25,6 @@ def test_values_are_sorted_in_place(values: list[int]) -> None:
 
 
 @given(numbers, st.integers(-3, 8))
-@settings(deadline=None)
 def test_the_first_value_that_is_not_below_is_found(values: list[int], wanted: int) -> None:
     ascending = sorted(values)
     assert first_not_below(np.array(ascending, dtype=np.int32), wanted) == bisect_left(ascending, wanted)

@@ -43,14 +43,14 @@ def slow_levenshtein(first: str, second: str) -> int:
     return row[-1]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(SMALL, SMALL)
 def test_longest_common_run_is_exact(first: str, second: str) -> None:
     assert longest_common_run(first, second) == slow_longest_common_run(first, second)
     assert longest_common_run(first, second) == automaton_common_run(first, second)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(ANY, ANY, ANY)
 def test_the_kernel_is_the_plain_automaton(shared: str, first: str, second: str) -> None:
     one, other = first + shared + second, second + shared + first
@@ -78,7 +78,7 @@ def slow_planted(first: str, second: str) -> int:
     return longest
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(ANY, ANY, ANY, ANY, ANY)
 def test_a_planted_run_is_found(planted: str, a: str, b: str, c: str, d: str) -> None:
     assert longest_common_run(a + planted + b, c + planted + d) >= len(planted)
@@ -95,7 +95,7 @@ def test_a_long_edited_copy_is_measured_exactly_and_soon() -> None:
     assert time.perf_counter() - start < 10
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(SMALL, SMALL)
 def test_edit_similarity_is_levenshtein(first: str, second: str) -> None:
     longer = max(len(first), len(second))
@@ -106,7 +106,7 @@ def test_edit_similarity_is_levenshtein(first: str, second: str) -> None:
 WORD = st.sampled_from(["the", "pain", "Back", "39.5", "don't", "pain,", "(mild)", "x"])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(WORD, max_size=25), st.lists(WORD, max_size=25))
 def test_rouge_l_equals_rouge_score(first: list[str], second: list[str]) -> None:
     generated, reference = " ".join(first), " ".join(second)
@@ -114,20 +114,20 @@ def test_rouge_l_equals_rouge_score(first: list[str], second: list[str]) -> None
     assert rouge_l(ascii_words(generated), ascii_words(reference)) == pytest.approx(theirs, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40))
 def test_ascii_words_are_those_of_rouge_score(text: str) -> None:
     assert [word.decode() for word in ascii_words(text)] == tokenize.tokenize(text, None)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(WORD, min_size=1, max_size=25), st.lists(WORD, min_size=1, max_size=25))
 def test_sentence_bleu_equals_sacrebleu(first: list[str], second: list[str]) -> None:
     theirs = BLEU(tokenize="none", effective_order=True).sentence_score(" ".join(first), [" ".join(second)]).score
     assert sentence_bleu(first, second) == pytest.approx(theirs / 100, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(WORD, min_size=4, max_size=25), st.data())
 def test_sentence_bleu_equals_nltk_where_nothing_is_smoothed(words: list[str], data: st.DataObject) -> None:
     other = [*words, *data.draw(st.lists(WORD, max_size=8))]
@@ -181,7 +181,7 @@ def test_known_values() -> None:
     assert found == Overlap(len(" on the mat"), pytest.approx(5 / 6), pytest.approx(1 - 2 / 22), pytest.approx(bleu))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(ANY, ANY)
 def test_laws(first: str, second: str) -> None:
     found, turned = compare(first, second), compare(second, first)

@@ -205,7 +205,7 @@ def test_mail() -> None:
     assert forms("ANN@EXAMPLE.ORG") == [("EMAIL", "ann@example.org")]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.text(alphabet=st.sampled_from("0123456789+-./() @abcDE89,\n٣²é"), max_size=80))
 def test_laws(text: str) -> None:
     items = RECOGNIZER.find(text)

@@ -42,7 +42,7 @@ def the_words(text: str) -> list[str]:
 
 
 @given(TEXTS.filter(lambda text: "今" not in text), st.sampled_from(list(EDIT_RATES.values())), st.integers(0, 9))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_edits_change_at_most_their_share_of_the_words_and_know_what_they_left(
     text: str, rate: float, seed: int
 ) -> None:
@@ -75,7 +75,7 @@ def test_the_longest_unchanged_stretch_is_that_between_the_edits() -> None:
 
 
 @given(st.integers(0, 50), st.integers(3, 6))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_reordered_sentences_are_the_same_and_none_keeps_its_follower(seed: int, count: int) -> None:
     text = invented("reordered", count=count)
     altered = reorder(text, language="en", draw=random.Random(seed))
@@ -94,7 +94,7 @@ def test_what_cannot_be_reordered_or_condensed_is_not() -> None:
 
 
 @given(st.integers(0, 1000))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_telegraph_style_keeps_a_fifth_and_only_content_words_in_order(seed: int) -> None:
     text = invented(f"condensed {seed}") + " They were with us, and it was not about them at all."
     altered = condense(text, language="en")
@@ -159,7 +159,7 @@ def test_a_sentence_that_is_too_long_is_cut_behind_a_word() -> None:
 
 
 @given(TEXTS, TEXTS, st.integers(0, 9))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_planted_passage_stands_where_it_is_said_to_stand(passage: str, host: str, seed: int) -> None:
     text, place = insert(passage, host, language="en", draw=random.Random(seed))
     assert place.of(text) == passage
@@ -216,7 +216,7 @@ def test_what_falls_under_the_floor_is_not_planted() -> None:
 
 @pytest.mark.parametrize("language", ["en", "th"])
 @given(st.integers(0, 10**9))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_hostile_texts_are_planted_or_left_alone(language: str, seed: int) -> None:
     draw = random.Random(seed)
     text, host = hostile.pair_of(draw.randrange)

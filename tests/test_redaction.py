@@ -170,7 +170,7 @@ PIECES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(PIECES, st.data())
 def test_laws_of_moved_spans(pieces: list[str], data: st.DataObject) -> None:
     text = "".join(pieces)

@@ -48,7 +48,7 @@ def table(seed: int, records: int, models: int) -> tuple[np.ndarray, np.ndarray,
 
 
 @given(st.integers(0, 50))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_lira_is_the_difference_of_two_normal_log_densities(seed: int) -> None:
     losses, references, included = table(seed, 12, 6)
     found = lira(np.maximum(0.01, losses), references, included)
@@ -67,7 +67,7 @@ def test_lira_is_the_difference_of_two_normal_log_densities(seed: int) -> None:
 
 
 @given(st.integers(0, 50))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_rmia_counts_the_strangers_that_are_beaten(seed: int) -> None:
     losses, references, included = table(seed, 10, 4)
     population = np.arange(10) >= 5

@@ -349,7 +349,7 @@ def test_json_holds_the_same_and_reads_again(tmp_path: Path) -> None:
     text=st.text(max_size=60),
     bounds=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=5),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_pieces_join_to_the_text_and_to_each_span(text: str, bounds: list[tuple[int, int]]) -> None:
     spans = [Span(min(pair), max(pair)) for pair in bounds]
     pieces = marks.cut(text, spans)
@@ -359,7 +359,7 @@ def test_pieces_join_to_the_text_and_to_each_span(text: str, bounds: list[tuple[
 
 
 @given(text=st.text(max_size=400), limit=st.integers(1, 50))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_shortened_pieces_state_what_they_leave_out(text: str, limit: int) -> None:
     pieces = list(marks.shorten(marks.cut(text, []), context=limit, marked=limit))
     assert sum(len(piece.text) + piece.omitted for piece in pieces) == len(text)
@@ -367,7 +367,7 @@ def test_shortened_pieces_state_what_they_leave_out(text: str, limit: int) -> No
 
 
 @given(st.text(st.characters(), max_size=50))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_visible_text_can_be_written_and_moves_nothing(text: str) -> None:
     shown = visible(text + "\ud83d\x1b\u202e")
     shown.encode("utf-8")
@@ -421,7 +421,7 @@ def test_charts_stay_inside_their_frame_and_say_what_they_show() -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=4))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_axes_reach_every_value(values: list[float]) -> None:
     items = [Estimate("loss", "tuned", "member", "all", v, v, v, 1, 0, "") for v in values]
     chart = plots.levels_chart("t", "a", [str(i) for i in range(len(items))], [plots.Series("s", 0, tuple(items))])

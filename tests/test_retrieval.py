@@ -89,7 +89,7 @@ WORDS = ["rain", "fever", "cough", "sleep", "back", "knee", "the", "ab"]
 TEXT = st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join) | st.sampled_from(["knee " * 300, "rain " * 254])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     texts=st.lists(st.lists(TEXT, min_size=1, max_size=3, unique=True), min_size=1, max_size=8),
     query=st.lists(st.sampled_from([*WORDS, "absent"]), max_size=8).map(" ".join),
@@ -215,7 +215,7 @@ def test_a_resumed_retrieval_gives_the_remaining_chunks(tmp_path: Path, monkeypa
     )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(order=st.permutations(CLINIC))
 def test_the_order_of_the_examples_is_irrelevant(
     tmp_path_factory: pytest.TempPathFactory, order: list[Example]
@@ -361,7 +361,6 @@ def test_texts_are_asked_together_as_one_by_one(tmp_path: Path) -> None:
     assert index.search([], depth=2) == []
 
 
-@settings(deadline=None)
 @given(
     strings=st.sets(st.text(max_size=4) | st.sampled_from(["\ud800", "\uffff", "\U00010000"])),
     wanted=st.text(max_size=4),

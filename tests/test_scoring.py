@@ -486,7 +486,7 @@ def test_the_order_of_the_inputs_is_irrelevant() -> None:
     assert names == [name for name in METRICS if name in names]
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.lists(st.tuples(st.integers(0, 29), st.sampled_from(KINDS), st.booleans(), st.booleans()), max_size=40))
 def test_laws_of_estimates(rows: list[tuple[int, Kind, bool, bool]]) -> None:
     study = Study()
@@ -507,7 +507,7 @@ def test_laws_of_estimates(rows: list[tuple[int, Kind, bool, bool]]) -> None:
         assert sum(exclusive) + events["weak_paraphrase"] <= found["verbatim", model, split, stratum].n
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(st.integers(0, 19), st.sampled_from(KINDS[:4]))
 def test_more_memory_never_lowers_a_rate(number: int, kind: Kind) -> None:
     study = Study()

@@ -118,7 +118,7 @@ def test_limits() -> None:
     assert twice_the_median([0.9]) == 1.0
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("abcdefgh")), min_size=3, max_size=30), st.randoms())
 def test_the_order_of_the_subjects_is_irrelevant(rows: list[tuple[int, str]], draw: object) -> None:
     turned = list(rows)

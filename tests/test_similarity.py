@@ -41,7 +41,7 @@ def terms(text: str) -> list[str]:
     return [span.of(text).lower() for span in words(text)]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(WORDS, WORDS)
 def test_lexical_cosines_are_those_of_scikit_learn(first: list[str], second: list[str]) -> None:
     one, other = " ".join(first), " ".join(second)
@@ -56,7 +56,7 @@ def test_lexical_cosines_are_those_of_scikit_learn(first: list[str], second: lis
     assert found == pytest.approx(expected, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_laws_of_the_lexical_cosine(one: str, other: str) -> None:
     encoder = LexicalEncoder(DOCUMENTS)

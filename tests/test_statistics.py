@@ -87,7 +87,7 @@ logits_of = st.integers(2, 12).flatmap(
 
 @pytest.mark.parametrize("suppressed", [set(), {0}, {1, 3}])
 @given(rows=logits_of, data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_statistics_are_the_sums_of_their_definitions(suppressed, rows, data):
     """Half-precision values between -30 and 30: ties are common."""
     width = len(rows[0])

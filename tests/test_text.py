@@ -71,7 +71,7 @@ def test_sentences_of_other_languages(text: str, language: str, expected: list[s
 
 
 @given(text=ANY_TEXT)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_sentences_are_ordered_and_lose_only_white_space(text: str) -> None:
     spans = sentences(text)
     rebuilt = "".join(span.of(text) for span in spans)
@@ -133,13 +133,13 @@ fragments = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
 
 
 @given(text=ANY_TEXT | fragments, language=st.sampled_from([*hostile.LANGUAGES, "fr"]))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_sentences_are_those_of_the_reference(text: str, language: str) -> None:
     assert sentences(text, language=language) == reference.sentences(text, language)
 
 
 @given(text=ANY_TEXT)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_tokens_are_the_whole_text_and_hold_the_words(text: str) -> None:
     spans = tokens(text)
     assert "".join(span.of(text) for span in spans) == text

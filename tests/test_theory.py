@@ -50,7 +50,7 @@ def test_features_of_one_variance_have_the_entropy_of_their_number() -> None:
 
 
 @given(st.integers(2, 6), st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_learner_is_the_one_of_the_closed_form(features: int, seed: int) -> None:
     """W = Q U_kᵀ and W⁺ = U_k Q⁺, for any Q of full column rank."""
     draw = np.random.default_rng(seed)

@@ -28,7 +28,7 @@ def assert_equal(one: TokenStatistics, other: TokenStatistics) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 4)), min_size=1, max_size=6), st.integers(0, 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_is_added_is_read_back_to_the_bit(tmp_path_factory, sizes, seed):
     folder = tmp_path_factory.mktemp("store")
     store = TokenStore(folder / "new")
