@@ -66,7 +66,7 @@ REPORT_HTML = "report.html"
 REPORT_JSON = "report.json"
 ATTENTION_HTML = "attention.html"
 
-PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy", "bm25s", "pydivsufsort", "numba", "rapidfuzz")
+PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy", "pydivsufsort", "numba", "rapidfuzz")
 
 Record = TypeVar("Record")
 Row: TypeAlias = dict[str, Json]

@@ -368,10 +368,10 @@ def _nth_largest(sums: Sums, n: int, least: int, below: int, found: Ints) -> int
 
 @kernel
 def _largest(row: Sums) -> np.uint16 | np.uint32:
-    largest = row[0]
+    largest: np.uint16 | np.uint32 = row[0]
     for i in range(len(row)):
         largest = max(largest, row[i])
-    return largest  # type: ignore[no-any-return]
+    return largest
 
 
 @kernel
