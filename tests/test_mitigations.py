@@ -1,4 +1,4 @@
-"""What `rote finetune` can do against memorisation: de-duplication, the goldfish loss."""
+"""What `rote finetune` can do against memorisation: de-duplication, the goldfish loss, dropout, early stopping."""
 
 import gc
 import json
@@ -13,15 +13,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rote.config import CorpusConfig, config_from
+from rote.config import CorpusConfig, FinetuningConfig, Strategy, config_from
 from rote.corpus import read_corpus
-from rote.errors import ConfigError
+from rote.errors import ConfigError, ModelError, StaleRunError
+from rote.finetuning import Training, finetune, loop
 from rote.finetuning.deduplication import deduplicate
 from rote.finetuning.encoding import IGNORED, Encoded, Row
 from rote.finetuning.goldfish import with_goldfish
 from rote.finetuning.losses import TokenLoss
+from rote.finetuning.matching import best_epoch
+from rote.finetuning.strategy import prepare_model, set_dropout
+from rote.models import load_model
 from rote.records import Example
-from test_finetuning import MEMBERS, OTHERS, PAIRS, TEXTS, example, save_base, trained
+from rote.runs import file_hash
+from test_finetuning import CPU, MEMBERS, OTHERS, PAIRS, TEXTS, example, save_base, trained
 
 torch.set_num_threads(1)
 
@@ -120,7 +125,7 @@ ids = st.lists(st.integers(0, 60_000), min_size=6, max_size=60).map(tuple)
 
 
 @given(ids, ids, st.integers(2, 9), st.integers(1, 7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_tokens_before_decide_wherever_they_stand(
     first: tuple[int, ...], passage: tuple[int, ...], k: int, context: int
 ):
@@ -133,7 +138,7 @@ def test_the_tokens_before_decide_wherever_they_stand(
 
 
 @given(ids, st.integers(2, 9), st.integers(1, 7), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_comes_after_the_window_does_not_matter(row: tuple[int, ...], k: int, context: int, data: st.DataObject):
     cut = data.draw(st.integers(1, len(row)))
     assert left_out(masked(row[:cut], k=k, context=context)) == {
@@ -202,3 +207,146 @@ def test_a_batch_without_a_scored_token_has_no_loss():
 def test_goldfish_of_one_is_told(k: int):
     with pytest.raises(ConfigError, match=rf"finetuning\.goldfish: must be 0 or > 1, found {k}"):
         config_from({"finetuning": {"goldfish": k}})
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "t5"])
+def test_dropout_reaches_the_whole_model_and_only_while_it_trains(kind: str, bases: dict[str, str]):
+    loaded = load_model(bases[kind], config=CPU)
+    model = prepare_model(loaded.model, FinetuningConfig(dropout=0.5))
+    ids = torch.arange(5)[None]
+    read = {"input_ids": ids, **({"decoder_input_ids": ids} if kind == "t5" else {})}
+    before = load_model(bases[kind], config=CPU).model(**read).logits
+    assert torch.equal(model(**read).logits, before)
+    model.train()
+    with torch.no_grad():
+        first, second = model(**read).logits, model(**read).logits
+    assert not torch.equal(first, second)
+    dropped = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    kept = [value for module in model.modules() for name, value in vars(module).items() if name == "attention_dropout"]
+    assert {*dropped, *kept} == {0.5}
+    assert model.config.to_dict() == load_model(bases[kind], config=CPU).model.config.to_dict()
+
+
+def test_dropout_of_the_config_stays_without_a_setting(bases: dict[str, str]):
+    model = prepare_model(load_model(bases["gpt2"], config=CPU).model, FinetuningConfig())
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.0, 0.1}
+
+
+def test_dropout_leaves_that_of_lora_alone(bases: dict[str, str]):
+    config = FinetuningConfig(strategy="lora", dropout=0.5, lora_dropout=0.25)
+    model = prepare_model(load_model(bases["gpt2"], config=CPU).model, config)
+    found = {name: module.p for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
+    assert {p for name, p in found.items() if "lora_dropout" in name} == {0.25}
+    assert {p for name, p in found.items() if "lora_dropout" not in name} == {0.5}
+
+
+def test_a_model_without_dropout_is_told():
+    with pytest.raises(ModelError, match=r"finetuning\.dropout = 0\.1: Linear has no dropout"):
+        set_dropout(torch.nn.Linear(2, 2), 0.1)
+
+
+@pytest.mark.parametrize("value", [1.0, -0.1])
+def test_dropout_out_of_range_is_told(value: float):
+    with pytest.raises(ConfigError, match=r"finetuning\.dropout: must be in \[0, 1\)"):
+        config_from({"finetuning": {"dropout": value}})
+
+
+OVERFITS = {"epochs": 12, "members": PAIRS}
+"""Eight strings are soon known, and others then get worse."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategy", "rate", "waits"),
+    [("llama", "full", 1e-2, 2), ("gpt2", "head", 1e-1, 2), ("llama", "lora", 3e-2, 1), ("t5", "full", 3e-2, 1)],
+)
+def test_early_stopping_keeps_the_best_pass(
+    kind: str, strategy: Strategy, rate: float, waits: int, bases: dict[str, str], tmp_path: Path
+):
+    said: list[str] = []
+    settings = OVERFITS | {"strategy": strategy, "learning_rate": rate, "early_stopping": waits}
+    training = trained(bases[kind], tmp_path / "stopped", said=said, **settings)
+    losses = [epoch.validation_loss for epoch in training.epochs]
+    best = losses.index(min(losses)) + 1
+    assert len(losses) == best + waits < 12
+    assert (training.kept.number, training.kept.folder) == (best, "final")
+    reason = f"passes without a lower validation loss: {waits}; the model after pass {best} is kept"
+    assert training.stopped == reason
+    assert reason in said
+    assert [epoch.folder for epoch in training.epochs if epoch.number != best] == [
+        f"checkpoints/epoch-{number:02d}" for number in range(1, best + waits + 1) if number != best
+    ]
+    assert all((tmp_path / "stopped" / epoch.folder).is_dir() for epoch in training.epochs)
+    assert not (tmp_path / "stopped" / f"checkpoints/epoch-{best:02d}").exists()
+    on = trained(bases[kind], tmp_path / "on", **settings | {"early_stopping": 0})
+    assert [epoch.validation_loss for epoch in on.epochs[: best + waits]] == losses
+    assert file_hash(tmp_path / "stopped" / "final") == file_hash(tmp_path / "on" / "checkpoints" / f"epoch-{best:02d}")
+    assert file_hash(tmp_path / "stopped" / "final") != file_hash(tmp_path / "on" / "final")
+
+
+def test_early_stopping_that_never_waits_keeps_the_last_pass(bases: dict[str, str], tmp_path: Path):
+    training = trained(bases["llama"], tmp_path, early_stopping=1)
+    assert [epoch.folder for epoch in training.epochs] == ["checkpoints/epoch-01", "final"]
+    assert training.stopped == "all 4 steps are made; the model after pass 2 is kept"
+    assert training.kept == training.epochs[-1]
+
+
+def test_early_stopping_keeps_the_best_pass_where_the_epochs_end_first(bases: dict[str, str], tmp_path: Path):
+    training = trained(bases["llama"], tmp_path, **OVERFITS | {"early_stopping": 99, "learning_rate": 3e-2})
+    assert len(training.epochs) == 12 > training.kept.number
+    assert training.stopped == f"all 24 steps are made; the model after pass {training.kept.number} is kept"
+
+
+def test_early_stopping_by_steps_keeps_every_pass(bases: dict[str, str], tmp_path: Path):
+    training = trained(bases["llama"], tmp_path, steps=5, early_stopping=5)
+    assert [epoch.folder for epoch in training.epochs] == ["checkpoints/epoch-01", "checkpoints/epoch-02", "final"]
+
+
+def test_without_early_stopping_the_record_says_why_it_ended(bases: dict[str, str], tmp_path: Path):
+    training = trained(bases["llama"], tmp_path)
+    assert training.stopped == "all 4 steps are made"
+    assert training.kept == training.epochs[-1]
+    with pytest.raises(StaleRunError, match="is not finished"):
+        _ = replace(training, epochs=training.epochs[:1]).kept
+
+
+def test_early_stopping_without_validation_records_is_told(bases: dict[str, str], tmp_path: Path):
+    config = FinetuningConfig(early_stopping=2)
+    with pytest.raises(ConfigError, match=r"early_stopping = 2 needs records .*corpus\.holdout"):
+        finetune(MEMBERS, (), base=bases["llama"], out=tmp_path, config=config, model=CPU)
+
+
+def test_the_best_epoch_is_the_first_of_equals():
+    epochs = [SimpleNamespace(number=n, validation_loss=loss) for n, loss in enumerate((3.0, 2.0, 2.0, 4.0), 1)]
+    assert best_epoch(epochs).number == 2
+    assert best_epoch([SimpleNamespace(number=n, validation_loss=None) for n in (1, 2)]).number == 2
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", ["a pass", "the end"])
+@pytest.mark.parametrize(("kind", "strategy"), [("gpt2", "full"), ("llama", "lora")])
+def test_interrupted_early_stopping_ends_in_the_same_bytes(
+    kind: str, strategy: Strategy, at: str, bases: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings = OVERFITS | {"strategy": strategy, "dropout": 0.2, "goldfish": 4, "goldfish_context": 3}
+    settings |= {"learning_rate": 3e-2, "early_stopping": 1}
+    whole = trained(bases[kind], tmp_path / "whole", **settings)
+    assert whole.stopped.startswith("passes without a lower validation loss")
+    write = loop.write_training
+
+    def stop(out: Path, training: Training) -> None:
+        write(out, training)
+        if training.stopped if at == "the end" else len(training.epochs) == 2:
+            raise Stopped
+
+    monkeypatch.setattr(loop, "write_training", stop)
+    with pytest.raises(Stopped):
+        trained(bases[kind], tmp_path / "cut", **settings)
+    monkeypatch.undo()
+    resumed = trained(bases[kind], tmp_path / "cut", **settings)
+    assert [replace(epoch, elapsed_s=0) for epoch in resumed.epochs] == [replace(e, elapsed_s=0) for e in whole.epochs]
+    assert resumed.stopped == whole.stopped
+    for epoch in whole.epochs:
+        assert file_hash(tmp_path / "cut" / epoch.folder) == file_hash(tmp_path / "whole" / epoch.folder)

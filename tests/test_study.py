@@ -2,6 +2,7 @@
 
 import csv
 import doctest
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from rote.reporting import study as page
 from rote.reporting.study import non_dominated
 from rote.runs import ESTIMATES, Run
 from rote.study import plan_of, read_study, run_study
+from rote.study.running import Done, run_folder
 
 FILE = """
 title = "Strategies <script>"
@@ -267,3 +269,14 @@ def test_shipped_studies_can_be_planned(path: Path) -> None:
     plan = plan_of(read_study(path))
     assert plan.audits
     assert all(Path(model.config.corpus.members).exists() for model in plan.models)
+
+
+def test_the_final_audit_is_that_of_the_pass_that_was_kept(tmp_path: Path) -> None:
+    made = training("full", (3.0, 2.0, 2.5))
+    folders = ("checkpoints/epoch-01", "final", "checkpoints/epoch-03")
+    made = replace(made, epochs=tuple(replace(e, folder=f) for e, f in zip(made.epochs, folders, strict=True)))
+    _, matched = plan_of(read_study(written(tmp_path))).audits[:2]
+    assert matched.checkpoint == "matched"
+    kept, last = (run_folder(Done(matched, made.epochs[at], made), tmp_path) for at in (1, 2))
+    assert kept.name.endswith("-final")
+    assert last.name.endswith("-matched")

@@ -127,6 +127,18 @@ class FinetuningConfig:
     schedule: Literal["constant", "linear", "cosine"] = setting("linear", "learning-rate schedule after the warm-up")
     warmup_steps: int = setting(10, "steps of linear warm-up", check=_not_negative, must=">= 0")
     weight_decay: float = setting(0.0, "AdamW weight decay", check=_not_negative, must=">= 0")
+    dropout: float = setting(
+        0.0,
+        "dropout of the whole model while it trains (0: as the model's config says)",
+        check=lambda value: 0 <= value < 1,
+        must="in [0, 1)",
+    )
+    early_stopping: int = setting(
+        0,
+        "passes without a lower validation loss after which training ends; the best pass becomes the final model (0: off)",
+        check=_not_negative,
+        must=">= 0",
+    )
     batch_size: int = setting(8, "records in one device step", check=_positive, must="> 0")
     gradient_accumulation: int = setting(1, "device steps in one optimizer step", check=_positive, must="> 0")
     context_tokens: int = setting(

@@ -2,8 +2,8 @@
 
 `finetune` trains with transformers' Trainer and leaves a folder:
 
-    final/                  the model (or adapter) after the last pass, with its tokenizer
-    checkpoints/epoch-01/ … the model after each pass before the last, ready for an audit of its own
+    final/                  the model (or adapter) after the last pass (or the best one), with its tokenizer
+    checkpoints/epoch-01/ … the model after each other pass, ready for an audit of its own
     training.json           settings, losses before and after each pass, what was trained, which tensors changed
     members.jsonl           the rows trained on, each as often as it was trained on: the audit's members
     nonmembers.jsonl        the validation records: the audit's non-members

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from peft import PeftModel
+from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -26,11 +26,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from rote.config import FinetuningConfig
+from rote.config import FinetuningConfig, ModelConfig
 from rote.errors import ModelError
 from rote.finetuning.encoding import Row
 from rote.finetuning.losses import Collator, TokenLoss, mean_loss
+from rote.finetuning.matching import best_epoch
 from rote.finetuning.record import CHECKPOINTS, FINAL, RESUME, Epoch, Training, write_training
+from rote.models import load_model
 from rote.runs import Echo
 
 SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
@@ -81,6 +83,14 @@ def train(job: Job, training: Training) -> Training:
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
     return recorder.training
+
+
+def restore_model(job: Job, folder: Path) -> None:
+    """Gives the job's model the weights that `save_model` wrote into the folder."""
+    if job.config.strategy == "lora":
+        set_peft_model_state_dict(job.model, load_peft_weights(str(folder), device="cpu"))
+    else:
+        job.model.load_state_dict(load_model(str(folder), config=ModelConfig(device="cpu")).model.state_dict())
 
 
 def save_model(job: Job, folder: Path) -> None:
@@ -138,21 +148,24 @@ class Recorder(TrainerCallback):
         logs = cast(dict[str, float], found["logs"])
         if "loss" not in logs:
             return
-        is_last = state.global_step >= state.max_steps
-        epoch = self._epoch(state, training_loss=logs["loss"], is_last=is_last)
+        epoch = self._epoch(state, training_loss=logs["loss"])
         _check_finite(epoch, self.job.config.learning_rate)
-        if is_last:
+        stopped = _why_stopped((*self.training.epochs, epoch), self.job.config, max_steps=state.max_steps)
+        if stopped:
             control.should_save = False  # nothing is left to resume
-        elif epoch.folder:
+            control.should_training_stop = True
+            if kept_epoch((*self.training.epochs, epoch), self.job.config) is epoch:
+                epoch = replace(epoch, folder=FINAL)
+        if epoch.folder and epoch.folder != FINAL:
             save_model(self.job, self.job.out / epoch.folder)
-        self.training = replace(self.training, epochs=(*self.training.epochs, epoch), steps=epoch.steps)
+        epochs = (*self.training.epochs, epoch)
+        self.training = replace(self.training, epochs=epochs, steps=epoch.steps, stopped=stopped)
         write_training(self.job.out, self.training)
         self.job.echo(_line(epoch))
         self.started = time.monotonic()
 
-    def _epoch(self, state: TrainerState, *, training_loss: float, is_last: bool) -> Epoch:
-        number = len(self.training.epochs) + 1
-        kept = "" if self.job.config.steps else f"{CHECKPOINTS}/epoch-{number:02d}"
+    def _epoch(self, state: TrainerState, *, training_loss: float) -> Epoch:
+        number, config = len(self.training.epochs) + 1, self.job.config
         return Epoch(
             number=number,
             passes=round(state.epoch or 0.0, 6),
@@ -163,7 +176,7 @@ class Recorder(TrainerCallback):
             validation_loss=self._mean(self.job.validation),
             members_loss=self._mean(self.job.members),
             elapsed_s=round(time.monotonic() - self.started, 3),
-            folder=FINAL if is_last else kept,
+            folder=f"{CHECKPOINTS}/epoch-{number:02d}" if config.early_stopping or not config.steps else "",
         )
 
     def _mean(self, rows: Sequence[Row]) -> float | None:
@@ -234,6 +247,23 @@ def _epochs_until(training: Training, checkpoint: Path | None) -> tuple[Epoch, .
 
 def _steps_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
+
+
+def kept_epoch(epochs: Sequence[Epoch], config: FinetuningConfig) -> Epoch:
+    """The pass after which the model becomes `final`."""
+    return best_epoch(epochs) if config.early_stopping else epochs[-1]
+
+
+def _why_stopped(epochs: Sequence[Epoch], config: FinetuningConfig, *, max_steps: int) -> str:
+    """Why training ends after the last of these passes; "" where it goes on."""
+    kept, last = kept_epoch(epochs, config), epochs[-1]
+    which = f"; the model after pass {kept.number} is kept" if config.early_stopping else ""
+    if last.steps >= max_steps:
+        return f"all {max_steps} steps are made{which}"
+    waited = last.number - kept.number
+    if config.early_stopping and waited >= config.early_stopping:
+        return f"passes without a lower validation loss: {waited}{which}"
+    return ""
 
 
 def _check_finite(epoch: Epoch, learning_rate: float) -> None:

@@ -41,7 +41,7 @@ class Epoch:
     """Over at most 200 distinct members, after the pass."""
     elapsed_s: float
     folder: str
-    """The model after this pass, relative to `training.json`; "" where none was kept."""
+    """The model after this pass, relative to `training.json`; "" where none was kept. One pass has "final"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +90,24 @@ class Training:
     base_members_loss: float | None = None
     epochs: tuple[Epoch, ...] = ()
     steps: int = 0
+    """Optimizer steps that were made, those after the pass that was kept included."""
+    stopped: str = ""
+    """Why training ended, and with early stopping after which pass the model is kept."""
     changed_parameters: tuple[str, ...] = ()
     """Tensors whose bytes differ from those before training."""
     finished: bool = False
+
+    @property
+    def kept(self) -> Epoch:
+        """The pass after which the model stands in `final/`: the last one, or with early stopping the best one.
+
+        Raises:
+            StaleRunError: the training is not finished.
+        """
+        found = next((epoch for epoch in self.epochs if epoch.folder == FINAL), None)
+        if found is None:
+            raise StaleRunError(f"the training of {self.base} is not finished: run `rote finetune` again")
+        return found
 
 
 def read_training(out: Path) -> Training:

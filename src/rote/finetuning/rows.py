@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rote.config import FinetuningConfig
 from rote.corpus.canaries import plant, planted_examples
-from rote.errors import DataError
+from rote.errors import ConfigError, DataError
 from rote.finetuning.deduplication import Deduplicated, deduplicate
 from rote.finetuning.encoding import Encoded, Row, encode_causal, encode_pairs
 from rote.finetuning.goldfish import with_goldfish
@@ -59,6 +59,11 @@ def one_pass(
     held_out = _encode(validation, loaded, config=config, what="validation records", echo=echo)
     if not learned.rows:
         raise DataError(f"nothing to train on: {len(members)} members, {learned.left_out} of them without a token")
+    if config.early_stopping and not held_out.rows:
+        raise ConfigError(
+            f"finetuning.early_stopping = {config.early_stopping} needs records to measure the validation loss on "
+            "(corpus.holdout or corpus.nonmembers)"
+        )
     once = _deduplicated(learned, config=config, echo=echo)
     planted = _encode_canaries(canaries, loaded, config=config, echo=echo)
     repeated = repeat_members(once.kept.examples, config.repetition, config.seed)

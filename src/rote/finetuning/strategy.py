@@ -23,6 +23,8 @@ def prepare_model(model: "PreTrainedModel", config: FinetuningConfig) -> "PreTra
     """
     import torch
 
+    if config.dropout:
+        set_dropout(model, config.dropout)
     if config.strategy == "lora":
         model = _with_lora(model, config)
     else:
@@ -33,6 +35,27 @@ def prepare_model(model: "PreTrainedModel", config: FinetuningConfig) -> "PreTra
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float32)
     return model
+
+
+def set_dropout(model: "PreTrainedModel", share: float) -> None:
+    """Makes all dropout of the model drop that share of the numbers while it trains; its config stays as it is.
+
+    That is wherever its architecture has dropout: layers of their own, and probabilities that a module keeps (attention).
+
+    Raises:
+        ModelError: it has none.
+    """
+    from torch import nn
+
+    places = 0
+    for module in model.modules():
+        named = [name for name, value in vars(module).items() if "dropout" in name and type(value) in (int, float)]
+        named += ["p"] if isinstance(module, nn.Dropout) else []
+        for name in named:
+            setattr(module, name, share)
+        places += len(named)
+    if not places:
+        raise ModelError(f"finetuning.dropout = {share:g}: {type(model).__name__} has no dropout")
 
 
 def output_embedding(model: "PreTrainedModel") -> "nn.Module":

@@ -222,16 +222,27 @@ def _job(loaded: LoadedModel, data: Pass, *, config: FinetuningConfig, dtype: st
 
 
 def _finish(job: "Job", training: Training, before: dict[str, str]) -> Training:
-    """Proves that training changed what it may, then keeps the last model and drops the means to resume."""
-    from rote.finetuning.loop import save_model
+    """Proves that training changed what it may, then keeps the model and drops the means to resume.
 
+    That is the model after the last pass, or with early stopping after the best one, whose checkpoint becomes `final`.
+    """
+    from rote.finetuning.loop import kept_epoch, restore_model, save_model
+
+    kept = kept_epoch(training.epochs, job.config)
+    if kept.folder != FINAL:
+        restore_model(job, job.out / kept.folder)
     changed = changed_names(before, fingerprints(job.model))
     training = replace(training, changed_parameters=changed)
     write_training(job.out, training)
     check_changes(job.config.strategy, changed, head=head_names(job.model))
     save_model(job, job.out / FINAL)
-    training = replace(training, finished=True)
+    epochs = tuple(replace(epoch, folder=FINAL) if epoch == kept else epoch for epoch in training.epochs)
+    training = replace(training, epochs=epochs, finished=True)
     write_training(job.out, training)
     shutil.rmtree(job.out / RESUME, ignore_errors=True)
-    job.echo(f"{job.out / FINAL}: {training.steps} steps; {len(changed)} tensors changed, as {training.strategy} may")
+    if kept.folder != FINAL:
+        shutil.rmtree(job.out / kept.folder)
+    if job.config.early_stopping:
+        job.echo(training.stopped)
+    job.echo(f"{job.out / FINAL}: {kept.steps} steps; {len(changed)} tensors changed, as {training.strategy} may")
     return training

@@ -345,7 +345,7 @@ def _trainings(outcome: "Outcome") -> list[_Trained]:
         _Trained(
             tuple(level for _, level in item.audit.cell.levels),
             item.training,
-            outcome.weight_changes.get((item.audit.model.key, item.training.epochs[-1].number)),
+            outcome.weight_changes.get((item.audit.model.key, item.training.kept.number)),
         )
         for item in reversed(found.values())
         if item.training
@@ -380,14 +380,14 @@ def _paths(item: _Trained, style: int) -> Iterator[LossPath]:
 def _training_rows(trained: Sequence[_Trained]) -> Iterator[TrainingRow]:
     names_ = factors.names_of([item.levels for item in trained])
     for name, item in zip(names_, trained, strict=True):
-        training, last = item.training, item.training.epochs[-1]
-        share = share_learned(training, last)
+        training, kept = item.training, item.training.kept
+        share = share_learned(training, kept)
         yield TrainingRow(
             name=name or "only",
             trained=f"{training.trainable_parameters:,} of {training.parameters:,}",
-            passes=f"{last.passes:g}",
-            validation=_from_to(training.base_validation_loss, last.validation_loss),
-            members=_from_to(training.base_members_loss, last.members_loss),
+            passes=f"{kept.passes:g}",
+            validation=_from_to(training.base_validation_loss, kept.validation_loss),
+            members=_from_to(training.base_members_loss, kept.members_loss),
             learned="–" if share is None else percent(share),
             weights="–" if item.weight_change is None else percent(item.weight_change),
         )

@@ -128,12 +128,12 @@ def _audit(
     do: Commands, audit: Audit, plan: Plan, trainings: "dict[str, Training | str]", out: Path
 ) -> tuple[Training, Epoch]:
     training = _trained(audit.model.key, trainings)
-    epoch = training.epochs[-1]
+    epoch = training.kept
     if audit.checkpoint == "matched":
         group = {model.key: _trained(model.key, trainings) for model in plan.match_group(audit)}
         epoch = matched_epochs(group)[audit.model.key]
     folder = audit.folder(out)
-    if not (audit.checkpoint == "matched" and epoch.number == training.epochs[-1].number):
+    if not (audit.checkpoint == "matched" and epoch.number == training.kept.number):
         config = _audited(audit, training, epoch, out)
         _adopt_base(folder, audit, plan, out)
         do.rote("audit", "--config", _write_settings(folder.parent, f"{folder.name}.toml", config), "--out", folder)
@@ -215,8 +215,8 @@ def _done(job: "Future[tuple[Training, Epoch]]", audit: Audit, echo: Echo) -> Do
 
 
 def run_folder(item: Done, out: Path) -> Path:
-    """The run folder that holds an audit's figures: a matched one whose checkpoint is the last shares the final one's."""
-    is_final = item.training is not None and item.epoch == item.training.epochs[-1]
+    """The run folder that holds an audit's figures: a matched one whose checkpoint is kept shares the final one's."""
+    is_final = item.training is not None and item.epoch == item.training.kept
     return (dataclasses.replace(item.audit, checkpoint="final") if is_final else item.audit).folder(out)
 
 
