@@ -10,11 +10,14 @@ TORCH := torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test test-slow lint docs check clean
+.PHONY: demo study test test-slow lint docs check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
 	$(BIN)/rote demo --out runs/demo
+
+study: $(VENV)/.installed
+	$(BIN)/rote study studies/wang2025-lora.toml studies/zeng2024-tasks.toml --out runs/studies
 
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q

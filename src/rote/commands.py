@@ -1,14 +1,34 @@
-"""rote commands in processes of their own, some at a time: what the demonstration and studies are made of."""
+"""rote commands in processes of their own, some at a time: what the demonstration and studies are made of.
 
+Reading torch and transformers takes longer than many a command takes to work. Where the system can, one server process
+reads them once, and each command is forked from it.
+"""
+
+import multiprocessing
+import os
 import shlex
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 
 from rote.errors import RoteError
 from rote.runs import Echo
+
+PRELOADED = (
+    "rote.attention.attending",
+    "rote.finetuning.loop",
+    "rote.reporting.contents",
+    "rote.retrieval",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.t5.modeling_t5",
+)
+"""Modules that the server reads before the first command."""
+LAST_LINES = 15
+"""Lines of a failed command's output that are told."""
 
 
 class Commands:
@@ -17,26 +37,43 @@ class Commands:
     def __init__(self, echo: Echo, advance: Callable[[str], None]) -> None:
         self.echo = echo
         self.advance = advance
+        self.context = _context()
 
     def rote(self, *words: object) -> None:
         """One command; raises RoteError with the end of its output where it fails."""
         arguments = [str(word) for word in words]
         self.echo("$ " + shlex.join(["rote", *arguments]))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rote.cli", *arguments],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        receiver, sender = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=run_command, args=(arguments, sender))
+        process.start()
+        sender.close()
         lines: list[str] = []
-        assert process.stderr is not None
-        for line in process.stderr:
-            lines.append(line.rstrip())
-            self.advance(f"{arguments[0]}: {lines[-1]}")
-        if process.wait() != 0:
-            raise RoteError(f"`{shlex.join(['rote', *arguments])}` failed:\n" + "\n".join(lines[-15:]))
+        with os.fdopen(os.dup(receiver.fileno()), encoding="utf-8", errors="replace") as output:
+            for line in output:
+                lines.append(line.rstrip())
+                self.advance(f"{arguments[0]}: {lines[-1]}")
+        receiver.close()
+        process.join()
+        if process.exitcode != 0:
+            raise RoteError(f"`{shlex.join(['rote', *arguments])}` failed:\n" + "\n".join(lines[-LAST_LINES:]))
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """How processes start: a command inherits nothing of this one, with a fork server or without."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+def run_command(arguments: Sequence[str], output: Connection) -> None:
+    """Runs one command in this process; what it says goes to the connection, what it prints nowhere."""
+    from rote.cli import main
+
+    os.dup2(output.fileno(), 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(main(list(arguments)))
 
 
 @contextmanager

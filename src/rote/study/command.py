@@ -6,7 +6,7 @@ from pathlib import Path
 from rote.errors import ConfigError
 from rote.runs import Echo
 from rote.study.design import read_study
-from rote.study.plan import START_UP_S, Cost, Plan, attention_cost, audit_cost, plan_of, training_cost
+from rote.study.plan import PACKAGES_S, START_UP_S, Cost, Plan, attention_cost, audit_cost, plan_of, training_cost
 from rote.study.running import AT_ONCE, run_study
 
 OK = 0
@@ -55,7 +55,7 @@ def plan_lines(plan: Plan, out: Path) -> list[str]:
     study = plan.study
     varied = "; ".join(f"{name}: {', '.join(levels)}" for name, levels in study.factors) or "nothing"
     lines = [study.title, f"varied: {varied}"]
-    left, disk = 0.0, 0.0
+    left, disk = PACKAGES_S * AT_ONCE, 0.0
     for model in plan.models:
         cells = list(dict.fromkeys(audit.cell.name for audit in plan.audits if audit.model == model))
         cost, there = training_cost(model), (model.folder(out) / "final").is_dir()

@@ -41,7 +41,7 @@ from rote.errors import ConfigError
 
 SHIPPED = "shipped:"
 KEYS = ("title", "question", "note", "match_over", "settings", "factors", "only", "without", "attend")
-PATHS = (("model", "base"), ("corpus", "members"), ("corpus", "nonmembers"))
+PATHS = (("model", "base"), ("corpus", "members"), ("corpus", "nonmembers"), ("finetuning", "mix"))
 
 Settings = Mapping[str, Mapping[str, object]]
 """Section → key → value."""

@@ -20,8 +20,8 @@ ADAPTERS = ("lora", "prompt")
 """Strategies whose trained folder is an adapter on top of the base."""
 CHARS_PER_TOKEN = 3.0
 """Of the shipped vocabulary; of larger ones it is about 4."""
-START_UP_S = 10.0
-"""A command reads Python's packages, the data and the model before it works."""
+START_UP_S, PACKAGES_S = 4.0, 12.0
+"""What each command takes to read data and models and to write its pages, and what reading the packages takes once."""
 FLOPS_PER_S, TOKEN_S = 7e10, 2e-5
 """What a core of a server does of such models, and what every token costs besides: measured on the shipped ones."""
 PASSES = 3
@@ -101,6 +101,7 @@ def training_cost(model: TrainedModel) -> Cost:
     config = model.config.finetuning
     tokens = _records_bytes(model.config) / CHARS_PER_TOKEN * max(1.0, _mean(config.repetition))
     parameters = parameters_of(model.config.model.base)
+    tokens /= 1 - config.mix_share if config.mix else 1
     seconds = PASSES * _forward_s(parameters, tokens * config.epochs)
     share = 0.05 if config.strategy in ADAPTERS else 1.0
     return Cost(START_UP_S + seconds, 4 * parameters * share * math.ceil(config.epochs))
