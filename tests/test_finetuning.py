@@ -125,6 +125,7 @@ def trained(
 ) -> Training:
     members = changes.pop("members", MEMBERS)
     model = changes.pop("model", CPU)
+    mixed = changes.pop("mixed", ())
     return finetune(
         members,
         VALIDATION,
@@ -132,6 +133,7 @@ def trained(
         out=out,
         config=replace(config, **changes),
         model=model,
+        mixed=mixed,
         echo=(said if said is not None else []).append,
     )
 

@@ -1,9 +1,10 @@
-"""What `rote finetune` can do against memorisation: de-duplication, the goldfish loss, dropout, early stopping."""
+"""What `rote finetune` can do against memorisation: de-duplication, the goldfish loss, dropout, early stopping, mixing."""
 
 import gc
 import json
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,15 +14,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rote.cli import main
 from rote.config import CorpusConfig, FinetuningConfig, Strategy, config_from
-from rote.corpus import read_corpus
-from rote.errors import ConfigError, ModelError, StaleRunError
-from rote.finetuning import Training, finetune, loop
+from rote.corpus import TooManyBadRecords, read_corpus, read_mixed
+from rote.errors import ConfigError, DataError, ModelError, StaleRunError
+from rote.finetuning import Training, finetune, loop, read_training
 from rote.finetuning.deduplication import deduplicate
 from rote.finetuning.encoding import IGNORED, Encoded, Row
 from rote.finetuning.goldfish import with_goldfish
 from rote.finetuning.losses import TokenLoss
 from rote.finetuning.matching import best_epoch
+from rote.finetuning.repetition import mix_in, mixed_count
 from rote.finetuning.strategy import prepare_model, set_dropout
 from rote.models import load_model
 from rote.records import Example
@@ -160,12 +163,10 @@ def test_goldfish_is_the_same_on_every_machine():
     assert left_out(masked(tuple(range(60)), k=4, context=13)) == {24, 31, 33, 44, 49, 52, 53, 55, 56}
 
 
-def test_tokens_outside_the_loss_stay_outside_and_k_0_is_off():
+def test_tokens_outside_the_loss_stay_outside():
     row = masked(tuple(range(60)), shown=30)
     assert set(row.labels[:30]) == {IGNORED}
     assert row.input_ids == tuple(range(60))
-    plain = Row((1, 2, 3), (IGNORED, 2, 3))
-    assert with_goldfish(plain, k=0, context=1, is_encoder_decoder=False) is plain
 
 
 def test_goldfish_reads_what_an_encoder_decoder_writes():
@@ -350,3 +351,112 @@ def test_interrupted_early_stopping_ends_in_the_same_bytes(
     assert resumed.stopped == whole.stopped
     for epoch in whole.epochs:
         assert file_hash(tmp_path / "cut" / epoch.folder) == file_hash(tmp_path / "whole" / epoch.folder)
+
+
+def task(name: str, count: int) -> tuple[Example, ...]:
+    return tuple(example(f"{name} {number}: something else") for number in range(count))
+
+
+@given(st.integers(1, 400), st.lists(st.integers(1, 30), max_size=4), st.floats(0.05, 0.9), st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_mixed_rows_are_that_share_of_all_in_equal_parts(rows: int, sizes: list[int], share: float, seed: int):
+    tasks = [task(str(number), size) for number, size in enumerate(sizes)]
+    found = mix_in(rows, tasks, share=share, seed=seed)
+    assert len(found) == (mixed_count(rows, share) if tasks else 0)
+    if tasks:
+        assert abs(len(found) - share * (rows + len(found))) <= 0.5
+    drawn = [[each for each in found if each in part] for part in tasks]
+    assert not tasks or max(map(len, drawn)) - min(map(len, drawn)) <= 1
+    times = [Counter(each.id for each in part) for part in drawn]
+    assert all(max(part.values()) - min(part.values()) <= 1 for part in times if part)
+    assert all(len(part) == min(len(whole), sum(part.values())) for part, whole in zip(times, tasks, strict=True))
+    turned = [random.Random(seed).sample(part, len(part)) for part in tasks]
+    assert mix_in(rows, turned, share=share, seed=seed) == found
+
+
+def test_an_empty_task_is_told():
+    with pytest.raises(DataError, match=r"finetuning\.mix: a file holds no record"):
+        mix_in(4, [task("a", 2), ()], share=0.5, seed=0)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_share_out_of_range_is_told(share: float):
+    with pytest.raises(ConfigError, match=r"finetuning\.mix_share: must be in \(0, 1\)"):
+        config_from({"finetuning": {"mix_share": share}})
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_mixed_records_are_trained_on_and_no_members(kind: str, bases: dict[str, str], tmp_path: Path):
+    said: list[str] = []
+    tasks = (task("one", 3), task("two", 30))
+    plain = trained(bases[kind], tmp_path / "plain", members=PAIRS)
+    mixed = trained(bases[kind], tmp_path / "mixed", members=PAIRS, mixed=tasks, mix_share=0.6, said=said)
+    assert (mixed.members, mixed.rows, mixed.mixed_rows) == (8, 20, 12)
+    assert (plain.rows, plain.mixed_rows) == (8, 0)
+    assert "mixed in: 12 of the 20 rows of a pass, from 2 files" in said
+    written = Counter(row["text"].split()[0] for row in lines(tmp_path / "mixed" / "mixed.jsonl"))
+    assert written == {"one": 6, "two": 6}
+    assert not (tmp_path / "plain" / "mixed.jsonl").exists()
+    members = [(tmp_path / name / "members.jsonl").read_bytes() for name in ("plain", "mixed")]
+    assert members[0] == members[1]
+    assert mixed.epochs[-1].steps == 10
+    assert mixed.epochs[-1].scored_tokens > plain.epochs[-1].scored_tokens
+    assert mixed.base_members_loss == plain.base_members_loss
+    with pytest.raises(StaleRunError, match=r"mix was \[\], is \['3 records"):
+        trained(bases[kind], tmp_path / "plain", members=PAIRS, mixed=tasks)
+
+
+def test_token_budget_counts_what_is_mixed_in(bases: dict[str, str], tmp_path: Path):
+    settings = {"repetition": (1, 7), "keep_token_budget": True, "mixed": (task("one", 9),)}
+    training = trained(bases["llama"], tmp_path, epochs=4, **settings)
+    assert (training.rows, training.mixed_rows, training.steps) == (64, 32, 16)  # 8 and 8 rows without repetition
+
+
+SUBJECTS = ("geese", "lamps", "jugs", "tickets", "stairs", "quinces", "keys", "roofs")
+
+
+def written(path: Path, texts: Iterable[str]) -> str:
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    return str(path)
+
+
+def long_text(subject: str) -> str:
+    return f"The long story of the {subject} was told to all the children of the village near the sea in spring."
+
+
+def test_records_like_audited_ones_are_not_mixed_in(tmp_path: Path):
+    members = written(tmp_path / "members.jsonl", map(long_text, SUBJECTS[:3]))
+    strangers = written(tmp_path / "others.jsonl", map(long_text, SUBJECTS[3:5]))
+    like = long_text(SUBJECTS[0]).upper(), long_text(SUBJECTS[3]) + " Again."
+    fresh = "Rain fell on the harbour while two clerks counted barrels of tar and went home late."
+    other = written(tmp_path / "other.jsonl", (*like, fresh, fresh))
+    config = CorpusConfig(
+        members=members, nonmembers=strangers, near_duplicate=0.9, prompt_field="p", completion_field="text"
+    )
+    corpus = read_corpus(replace(config, prompt_field=""))
+    said: list[str] = []
+    (found,) = read_mixed([other], corpus.examples, config, echo=said.append)
+    assert [each.text for each in found] == [fresh]
+    assert any(line.endswith("2 of 3 records are linked to audited ones and left out") for line in said)
+    with pytest.raises(DataError, match=r"copy\.jsonl: nothing to mix in: every record is linked to an audited one"):
+        read_mixed([written(tmp_path / "copy.jsonl", like)], corpus.examples, config)
+
+
+def test_mixed_files_are_read_as_strictly_as_members(tmp_path: Path):
+    with pytest.raises(DataError, match=r"absent\.jsonl"):
+        read_mixed([str(tmp_path / "absent.jsonl")], MEMBERS, CorpusConfig())
+    (tmp_path / "bad.jsonl").write_text('{"text": "one"}\n{"text": \n', encoding="utf-8")
+    with pytest.raises(TooManyBadRecords, match=r"bad\.jsonl: 1 of 2 records are defective"):
+        read_mixed([str(tmp_path / "bad.jsonl")], MEMBERS, CorpusConfig())
+    assert read_mixed([], MEMBERS, CorpusConfig()) == ()
+
+
+def test_the_command_mixes_files_in(bases: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    members = written(tmp_path / "members.jsonl", TEXTS)
+    other = written(tmp_path / "other.jsonl", (each.text for each in task("other", 5)))
+    words = ["--base", bases["llama"], "--members", members, "--mix", other, "--epochs", "1", "--device", "cpu"]
+    words += ["--learning-rate", "1e-3", "--warmup-steps", "0", "--deduplicate"]
+    assert main(["finetune", *words, "--out", str(tmp_path / "out")]) == 0
+    training = read_training(tmp_path / "out")
+    assert (training.members, training.mixed_rows) == (8, 8)
+    assert "what was left out is audited with" not in capsys.readouterr().err

@@ -155,6 +155,12 @@ class FinetuningConfig:
     deduplicate: bool = setting(
         False, "train on one record of each duplicate group, once; the others go to near-duplicates.jsonl"
     )
+    mix: tuple[str, ...] = setting(
+        (), "files of other tasks' records to train on beside the members (multi-task mixing); they are not audited"
+    )
+    mix_share: float = setting(
+        0.5, "share of the rows of a pass that is mixed in", check=lambda value: 0 < value < 1, must="in (0, 1)"
+    )
     goldfish: int = setting(
         0,
         "goldfish loss: one token in that many, chosen by the tokens before it, has no loss (0: off)",

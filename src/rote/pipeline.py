@@ -28,13 +28,15 @@ def audit(config: AuditConfig, run: Run) -> int:
 
 def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
     """Stage 2: trains `model.base` on the members and writes models that can be audited."""
-    from rote.corpus import canaries_of, read_corpus
+    from rote.corpus import canaries_of, read_corpus, read_mixed
     from rote.corpus.canaries import summary
     from rote.finetuning import finetune as train
 
     if not config.model.base or not config.corpus.members:
         raise ConfigError("fine-tuning needs --base MODEL and --members FILE")
-    corpus = read_corpus(config.corpus, tokenizer=ChatTokenizer(config.model), echo=echo)
+    tokenizer = ChatTokenizer(config.model)
+    corpus = read_corpus(config.corpus, tokenizer=tokenizer, echo=echo)
+    mixed = read_mixed(config.finetuning.mix, corpus.examples, config.corpus, tokenizer=tokenizer, echo=echo)
     canaries = canaries_of(config.corpus, corpus.members)
     if canaries:
         echo(summary(canaries))
@@ -46,6 +48,7 @@ def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
         config=config.finetuning,
         model=config.model,
         canaries=canaries,
+        mixed=mixed,
         echo=echo,
     )
     final = out / "final"

@@ -48,7 +48,7 @@ def train_references(config: AuditConfig, run: Run) -> int:
     base = models["base"][0]
     # each model is trained on all of its half, or nobody could say which records it has seen; none are held out
     training = dataclasses.replace(
-        config.finetuning, strategy=settings.strategy, repetition=(), deduplicate=False, early_stopping=0
+        config.finetuning, strategy=settings.strategy, repetition=(), deduplicate=False, early_stopping=0, mix=()
     )
     key: dict[str, Json] = {**settings_of(settings), "base": model_digest(base), "dtype": config.model.dtype}
     key |= {"finetuning": settings_of(training), "max_new_tokens": config.generation.max_new_tokens}

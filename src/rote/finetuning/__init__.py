@@ -8,6 +8,7 @@
     members.jsonl           the rows trained on, each as often as it was trained on: the audit's members
     nonmembers.jsonl        the validation records: the audit's non-members
     near-duplicates.jsonl   with `deduplicate`: records not trained on, since one of their duplicate group is
+    mixed.jsonl             with `mix`: the other tasks' records that were trained on, as often as they were
     canaries.jsonl          the canaries, planted and held out, where there are any: the audit's canary file
 
 A run that is killed goes on after its last finished pass and, on a CPU, ends in the same weights, bit for bit.

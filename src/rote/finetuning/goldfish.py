@@ -16,14 +16,11 @@ from rote.finetuning.encoding import IGNORED, Row
 def with_goldfish(row: Row, *, k: int, context: int, is_encoder_decoder: bool) -> Row:
     """The row without a loss on those tokens whose `context` preceding tokens have a hash in 1/k of all hashes.
 
-    Tokens with fewer than `context` tokens before them stay, whatever they are; k = 0 leaves the row as it is. The
-    preceding tokens are those of the text that is written: an encoder-decoder model's window does not reach into what
+    Tokens with fewer than `context` tokens before them stay, whatever they are. The preceding tokens are those of the text that is written: an encoder-decoder model's window does not reach into what
     the encoder reads. The decision depends on nothing but the window's ids, not on a seed.
 
     Differs from the paper's code in the hash alone (BLAKE2b instead of a table of random numbers).
     """
-    if not k:
-        return row
     written = row.labels if is_encoder_decoder else row.input_ids
     raw = np.array(written, dtype="<i4").tobytes()
     size = np.dtype("<i4").itemsize

@@ -12,6 +12,7 @@ TRAINING = "training.json"
 MEMBERS = "members.jsonl"
 NONMEMBERS = "nonmembers.jsonl"
 NEAR_DUPLICATES = "near-duplicates.jsonl"
+MIXED = "mixed.jsonl"
 CANARIES = "canaries.jsonl"
 CHECKPOINTS = "checkpoints"
 FINAL = "final"
@@ -62,7 +63,7 @@ class Training:
     members: int
     """Distinct records that were trained on."""
     rows: int
-    """Records with their repetitions, and canaries with their copies: one pass."""
+    """Records with their repetitions, canaries with their copies, and what is mixed in: one pass."""
     cut: int
     """Distinct records longer than the context, trained on up to it."""
     left_out: int
@@ -85,6 +86,8 @@ class Training:
     """Input and output embedding shared their weights in the base; the head became a copy."""
     canary_rows: int = 0
     """How many of the rows are canaries."""
+    mixed_rows: int = 0
+    """How many of the rows are records of other tasks."""
     base_validation_loss: float | None = None
     """Before training, as `Epoch.validation_loss`."""
     base_members_loss: float | None = None

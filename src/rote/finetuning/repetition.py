@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import cycle, islice
 
 from rote.config import FinetuningConfig
 from rote.errors import ConfigError, DataError
@@ -46,6 +47,30 @@ def _deal(members: Sequence[Example], repetition: Sequence[int], seed: int) -> d
         filled[part] += sizes[group]
         dealt[group] = repetition[part]
     return dealt
+
+
+def mixed_count(rows: int, share: float) -> int:
+    """How many rows make up that share of all when they are added to the given ones."""
+    return round(rows * share / (1 - share))
+
+
+def mix_in(rows: int, tasks: Sequence[Sequence[Example]], *, share: float, seed: int) -> list[Example]:
+    """Records of other tasks, so many that they are that share of all rows; nothing without tasks.
+
+    Each task gives equally many (the first ones one more where that does not come out even), in the order of a seeded
+    hash of their ids, and starts over where it has too few: their own order and copies do not matter.
+
+    Raises:
+        DataError: a task has no record.
+    """
+    if not all(tasks):
+        raise DataError("finetuning.mix: a file holds no record with a token to learn")
+    count = mixed_count(rows, share) if tasks else 0
+    found: list[Example] = []
+    for number, task in enumerate(tasks):
+        ranked = sorted(task, key=lambda each: content_id(str(seed), each.id))
+        found += islice(cycle(ranked), count // len(tasks) + (number < count % len(tasks)))
+    return found
 
 
 def step_limit(config: FinetuningConfig, rows: int) -> int:

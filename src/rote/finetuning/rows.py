@@ -10,7 +10,7 @@ from rote.finetuning.deduplication import Deduplicated, deduplicate
 from rote.finetuning.encoding import Encoded, Row, encode_causal, encode_pairs
 from rote.finetuning.goldfish import with_goldfish
 from rote.finetuning.record import NEAR_DUPLICATES
-from rote.finetuning.repetition import repeat_members
+from rote.finetuning.repetition import mix_in, mixed_count, repeat_members
 from rote.generation.tokens import token_encoder
 from rote.models import LoadedModel
 from rote.records import Canary, Example
@@ -26,8 +26,10 @@ class Pass:
     validation: Encoded
     repeated: tuple[Example, ...]
     """The members, each as often as it is trained on."""
+    mixed: tuple[Example, ...]
+    """Records of other tasks, each as often as it is trained on."""
     rows: tuple[Row, ...]
-    """All that is trained on: repeated members and canaries, with the tokens in the loss that train."""
+    """All that is trained on: repeated members, canaries and what is mixed in, with the tokens in the loss that train."""
     unrepeated_rows: int
     """How many rows there would be without `config.repetition`."""
     canary_rows: int
@@ -43,6 +45,7 @@ def one_pass(
     members: Sequence[Example],
     validation: Sequence[Example],
     canaries: Sequence[Canary],
+    tasks: Sequence[Sequence[Example]],
     loaded: LoadedModel,
     *,
     config: FinetuningConfig,
@@ -51,40 +54,35 @@ def one_pass(
     """The records as rows of one pass.
 
     Raises:
-        DataError: no member has a token to learn, a canary does not fit the context, or the repetition has more parts
-            than there are groups.
+        DataError: no member, or no record of a task to mix in, has a token to learn; a canary does not fit the context;
+            or the repetition has more parts than there are groups.
         ConfigError: settings that exclude each other.
     """
     learned = _encode(members, loaded, config=config, what="members", echo=echo)
     held_out = _encode(validation, loaded, config=config, what="validation records", echo=echo)
-    if not learned.rows:
-        raise DataError(f"nothing to train on: {len(members)} members, {learned.left_out} of them without a token")
-    if config.early_stopping and not held_out.rows:
-        raise ConfigError(
-            f"finetuning.early_stopping = {config.early_stopping} needs records to measure the validation loss on "
-            "(corpus.holdout or corpus.nonmembers)"
-        )
+    _check_enough(learned, held_out, config)
     once = _deduplicated(learned, config=config, echo=echo)
     planted = _encode_canaries(canaries, loaded, config=config, echo=echo)
     repeated = repeat_members(once.kept.examples, config.repetition, config.seed)
-    examples = plant(repeated, canaries, seed=config.seed)
-    plain = _rows_of(once.kept, planted)
-    trained = {name: _trained(row, loaded, config) for name, row in plain.items()}
-    rows = [trained[example.id] for example in examples]
-    scored = sum(plain[example.id].scored_tokens for example in examples)
-    goldfish_tokens = scored - sum(row.scored_tokens for row in rows)
-    if config.goldfish:
-        echo(f"goldfish loss: {goldfish_tokens:,} of {scored:,} tokens of a pass stand in no loss")
+    own = plant(repeated, canaries, seed=config.seed)
+    others = [_encode(task, loaded, config=config, what="records to mix in", echo=echo) for task in tasks]
+    mixed = mix_in(len(own), [other.examples for other in others], share=config.mix_share, seed=config.seed)
+    if mixed:
+        echo(f"mixed in: {len(mixed):,} of the {len(own) + len(mixed):,} rows of a pass, from {len(tasks)} files")
+    plain = _rows_of([*own, *mixed], once.kept, planted, *others)
+    rows = _trained(plain, loaded, config=config, echo=echo)
+    unrepeated = sum(example.copies for example in (*once.kept.examples, *planted.examples))
     return Pass(
         members=once.kept,
         validation=held_out,
         repeated=tuple(repeated),
+        mixed=tuple(mixed),
         rows=tuple(rows),
-        unrepeated_rows=sum(example.copies for example in (*once.kept.examples, *planted.examples)),
-        canary_rows=len(examples) - len(repeated),
+        unrepeated_rows=unrepeated + mixed_count(unrepeated, config.mix_share) if tasks else unrepeated,
+        canary_rows=len(own) - len(repeated),
         near_duplicates=once.left_out,
         further_copies=once.further_copies,
-        goldfish_tokens=goldfish_tokens,
+        goldfish_tokens=_scored(plain) - _scored(rows),
     )
 
 
@@ -130,16 +128,41 @@ def _encode_canaries(
     return encoded
 
 
-def _rows_of(*parts: Encoded) -> dict[str, Row]:
-    """Example id → its row."""
-    return {example.id: row for part in parts for example, row in zip(part.examples, part.rows, strict=True)}
+def _check_enough(learned: Encoded, held_out: Encoded, config: FinetuningConfig) -> None:
+    """Raises an error where there is nothing to train on, or nothing to measure what the settings need."""
+    if not learned.rows:
+        raise DataError(f"nothing to train on: {learned.left_out} members, all of them without a token")
+    if config.early_stopping and not held_out.rows:
+        raise ConfigError(
+            f"finetuning.early_stopping = {config.early_stopping} needs records to measure the validation loss on "
+            "(corpus.holdout or corpus.nonmembers)"
+        )
 
 
-def _trained(row: Row, loaded: LoadedModel, config: FinetuningConfig) -> Row:
-    """The row with the tokens in the loss that train."""
-    return with_goldfish(
-        row,
-        k=config.goldfish,
-        context=config.goldfish_context,
-        is_encoder_decoder=loaded.is_encoder_decoder,
-    )
+def _rows_of(examples: Sequence[Example], *parts: Encoded) -> list[Row]:
+    """The rows of the examples, each of which is in one of the parts."""
+    row_of = {example.id: row for part in parts for example, row in zip(part.examples, part.rows, strict=True)}
+    return [row_of[example.id] for example in examples]
+
+
+def _trained(rows: Sequence[Row], loaded: LoadedModel, *, config: FinetuningConfig, echo: Echo) -> list[Row]:
+    """The rows with those tokens in the loss that train."""
+    if not config.goldfish:
+        return list(rows)
+    trained = {
+        row: with_goldfish(
+            row,
+            k=config.goldfish,
+            context=config.goldfish_context,
+            is_encoder_decoder=loaded.is_encoder_decoder,
+        )
+        for row in set(rows)
+    }
+    found = [trained[row] for row in rows]
+    left_out, scored = _scored(rows) - _scored(found), _scored(rows)
+    echo(f"goldfish loss: {left_out:,} of {scored:,} tokens of a pass stand in no loss")
+    return found
+
+
+def _scored(rows: Sequence[Row]) -> int:
+    return sum(row.scored_tokens for row in rows)

@@ -16,6 +16,7 @@ from rote.finetuning.record import (
     CANARIES,
     FINAL,
     MEMBERS,
+    MIXED,
     NEAR_DUPLICATES,
     NONMEMBERS,
     RESUME,
@@ -53,6 +54,7 @@ def finetune(
     config: FinetuningConfig,
     model: ModelConfig,
     canaries: Sequence[Canary] = (),
+    mixed: Sequence[Sequence[Example]] = (),
     echo: Echo = lambda _: None,
 ) -> Training:
     """Fine-tunes the base model on the members; writes model, checkpoints, record and data files to `out`.
@@ -66,6 +68,7 @@ def finetune(
         model: device and number format. Trained weights are always float32; with bfloat16 or float16 the frozen
             weights and the forward pass use that format.
         canaries: the planted ones are trained on besides the members, as often as they say and never repeated.
+        mixed: records of other tasks, task by task, that `config.mix_share` of the rows are drawn from.
         echo: gets a line for everything that is done to the data, and one for each pass.
 
     Raises:
@@ -78,7 +81,7 @@ def finetune(
     """
     loading = _loading(model, config)
     check_folder(base, "model")
-    settings = _settings(members, validation, canaries, base=base, config=config, dtype=model.dtype)
+    settings = _settings(members, validation, canaries, mixed, base=base, config=config, dtype=model.dtype)
     known = _known_training(out, settings)
     if known is not None and known.finished:
         shutil.rmtree(out / RESUME, ignore_errors=True)
@@ -89,7 +92,7 @@ def finetune(
     with quiet():
         source = str(Path(base).resolve()) if Path(base).is_dir() else base  # an adapter names its base by this
         loaded = load_model(source, config=loading)
-        data = one_pass(members, validation, canaries, loaded, config=config, echo=echo)
+        data = one_pass(members, validation, canaries, mixed, loaded, config=config, echo=echo)
         loaded, untied = _prepare(loaded, config=config, echo=echo)
         training = known or _new_training(loaded, data, settings=settings, untied=untied)
         write_training(out, training)
@@ -118,6 +121,7 @@ def _settings(
     members: Sequence[Example],
     validation: Sequence[Example],
     canaries: Sequence[Canary],
+    mixed: Sequence[Sequence[Example]],
     *,
     base: str,
     config: FinetuningConfig,
@@ -129,6 +133,7 @@ def _settings(
         "base_digest": model_digest(base),
         "members": _data_digest(members),
         "validation": _data_digest(validation),
+        "mix": [_data_digest(task) for task in mixed],
     }
     if canaries:
         settings["canaries"] = _data_digest(planted_examples(canaries))
@@ -189,6 +194,7 @@ def _new_training(loaded: LoadedModel, data: Pass, *, settings: dict[str, Json],
         head_share=head / total,
         embeddings_untied=untied,
         canary_rows=data.canary_rows,
+        mixed_rows=len(data.mixed),
     )
 
 
@@ -198,6 +204,8 @@ def _write_data(out: Path, data: Pass, canaries: Sequence[Canary]) -> None:
     write_atomically(out / NONMEMBERS, to_jsonl(data.validation.examples))
     if data.near_duplicates:
         write_atomically(out / NEAR_DUPLICATES, to_jsonl(data.near_duplicates))
+    if data.mixed:
+        write_atomically(out / MIXED, to_jsonl(data.mixed))
     if canaries:
         write_atomically(out / CANARIES, canary_lines(canaries))
 
