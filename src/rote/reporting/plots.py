@@ -92,7 +92,7 @@ def rows_chart(title: str, levels: Sequence[str], series: Sequence[Series]) -> C
         for place, item in _drawn(one):
             y = middles[place] + nudge
             if item.low is not None and item.high is not None:
-                lines.append(Line(across(item.low), y, across(item.high), y, f"bar s{one.style}"))
+                lines.append(Line(across(max(0.0, item.low)), y, across(item.high), y, f"bar s{one.style}"))
             dots.append(Dot(across(item.value or 0), y, one.style, _title(one.name, levels[place], item)))
     return _chart(title, bottom + 30, lines, dots, labels, series)
 
@@ -119,7 +119,7 @@ def levels_chart(title: str, axis: str, levels: Sequence[str], series: Sequence[
         lines += [Line(*start, *end, f"path s{one.style}") for start, end in pairwise(points)]
         for (place, item), (x, y) in zip(drawn, points, strict=True):
             if item.low is not None and item.high is not None:
-                lines.append(Line(x, up(item.low), x, up(item.high), f"bar s{one.style}"))
+                lines.append(Line(x, up(max(0.0, item.low)), x, up(item.high), f"bar s{one.style}"))
             dots.append(Dot(x, y, one.style, _title(one.name, f"{axis} {levels[place]}", item)))
     return _chart(title, bottom + 44, lines, dots, labels, series)
 

@@ -17,7 +17,7 @@ LEFT, RIGHT, TOP, BOTTOM = 58, WIDTH - 16, 30, 300
 HEIGHT = BOTTOM + 46
 MARGIN = 0.05
 """Share of the range that an axis leaves free at each end."""
-NUMBER_OFFSETS = ((0, -11), (11, -8), (-11, -8), (13, 5), (-13, 5), (0, 20), (20, -17), (-20, -17), (26, 5), (-26, 5))
+NUMBER_OFFSETS = ((11, -7), (-11, -7), (0, -11), (13, 5), (-13, 5), (0, 20), (20, -17), (-20, -17), (26, 5), (-26, 5))
 """Where the number of a dot may stand, from the dot, in order of preference."""
 CLEARANCE = 12.5
 """Least distance of a number from other numbers and dots."""

@@ -300,13 +300,15 @@ def _frontier(
     leakage: str, group: "Sequence[Done]", done: "Sequence[Done]", dots: Sequence[_Dot]
 ) -> Iterator[Frontier]:
     """The picture; nothing of fewer than two places."""
-    styles = {level: place % factors.MAX_SERIES for place, level in enumerate(dict.fromkeys(dot.style for dot in dots))}
+    shape, found = _shape(group), {dot.style for dot in dots}
+    levels = dict.fromkeys(item.audit.cell.level(shape) if shape else "" for item in group)
+    styles = {level: place % factors.MAX_SERIES for place, level in enumerate(levels) if level in found}
     numbers = {dot: place for place, dot in enumerate((dot for dot in dots if dot.is_best), start=1)}
     points = [Point(dot.name, styles[dot.style], dot.utility, dot.leakage, numbers.get(dot, 0)) for dot in dots]
     shared = _shared_levels(group, done)
     chart = frontier_chart(
         f"{title_of(leakage)} against utility" + (f": {shared}" if shared else ""),
-        f"{title_of(UTILITY)} on non-members",
+        "loss on non-members, nats a token",
         f"{title_of(leakage)}, members",
         points,
         [Series(level, style, ()) for level, style in styles.items()],
