@@ -1,10 +1,10 @@
 """`rote study FILE …`: the plan first, then the work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rote.errors import ConfigError
-from rote.runs import Echo
+from rote.runs import ATTENTION_HTML, REPORT_HTML, Echo
 from rote.study.design import read_study
 from rote.study.plan import PACKAGES_S, START_UP_S, Cost, Plan, attention_cost, audit_cost, plan_of, training_cost
 from rote.study.running import AT_ONCE, run_study
@@ -54,31 +54,36 @@ def plan_lines(plan: Plan, out: Path) -> list[str]:
     """The plan in words: what is varied, every training and audit, what is there already, and about what is left."""
     study = plan.study
     varied = "; ".join(f"{name}: {', '.join(levels)}" for name, levels in study.factors) or "nothing"
-    lines = [study.title, f"varied: {varied}"]
-    left, disk = PACKAGES_S * AT_ONCE, 0.0
+    work = list(_work(plan, out))
+    left = PACKAGES_S * AT_ONCE + sum(cost.seconds for _, cost, is_made in work if not is_made)
+    disk = sum(cost.bytes for _, cost, _ in work)
+    about = "about" if all(cost.is_known for _, cost, _ in work) else "more than"
+    return [
+        study.title,
+        f"varied: {varied}",
+        *(f"{what}: {_state(cost, is_made=is_made)}" for what, cost, is_made in work),
+        f"{len(plan.models)} trainings, {len(plan.audits)} audits; left: {about} {_duration(left / AT_ONCE)} on {AT_ONCE} "
+        f"cores and {disk / 1e6:,.0f} MB in {out} (guessed from sizes, with {START_UP_S:.0f} s to start each command"
+        + (")" if about == "about" else "; of hub models and data sets no more is known)"),
+    ]
+
+
+def _work(plan: Plan, out: Path) -> Iterator[tuple[str, Cost, bool]]:
+    """What is to be done, what it takes, and whether it is made."""
     for model in plan.models:
-        cells = list(dict.fromkeys(audit.cell.name for audit in plan.audits if audit.model == model))
-        cost, there = training_cost(model), (model.folder(out) / "final").is_dir()
-        left, disk = left + (0 if there else cost.seconds), disk + cost.bytes
-        lines.append(f"train {model.key} for {', '.join(cells)}: {_state(there, cost)}")
+        cells = dict.fromkeys(audit.cell.name for audit in plan.audits if audit.model == model)
+        yield f"train {model.key} for {', '.join(cells)}", training_cost(model), (model.folder(out) / "final").is_dir()
     for audit in plan.audits:
-        cost, there = audit_cost(audit), (audit.folder(out) / "report.html").exists()
-        left, disk = left + (0 if there else cost.seconds), disk + cost.bytes
-        lines.append(f"audit {audit.cell.name}, {audit.checkpoint}: {_state(there, cost)}")
+        folder = audit.folder(out)
+        yield f"audit {audit.cell.name}, {audit.checkpoint}", audit_cost(audit), (folder / REPORT_HTML).exists()
         if audit.cell.attend and audit.checkpoint == "final":
-            cost, there = attention_cost(audit), (audit.folder(out) / "attention.html").exists()
-            left += 0 if there else cost.seconds
-            lines.append(f"attention of {audit.cell.name}: {_state(there, cost)}")
-    lines.append(
-        f"{len(plan.models)} trainings, {len(plan.audits)} audits; left: about {_duration(left / AT_ONCE)} on {AT_ONCE} "
-        f"cores and {disk / 1e6:,.0f} MB in {out} (guessed from sizes and {START_UP_S:.0f} s to start each command; of a hub "
-        "model or data set the start alone is counted)"
-    )
-    return lines
+            yield f"attention of {audit.cell.name}", attention_cost(audit), (folder / ATTENTION_HTML).exists()
 
 
-def _state(there: bool, cost: Cost) -> str:
-    return "made" if there else f"about {_duration(cost.seconds)}"
+def _state(cost: Cost, *, is_made: bool) -> str:
+    if is_made:
+        return "made"
+    return f"about {_duration(cost.seconds)}" if cost.is_known else "not known"
 
 
 def _duration(seconds: float) -> str:

@@ -75,10 +75,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a piece of work takes, roughly."""
+    """What a piece of work takes, roughly; of a hub model or data set only the start is known."""
 
     seconds: float
     bytes: float
+    is_known: bool = True
 
 
 def plan_of(study: Study) -> Plan:
@@ -97,14 +98,14 @@ def plan_of(study: Study) -> Plan:
 
 
 def training_cost(model: TrainedModel) -> Cost:
-    """From the size of data and base model; only the start where either is no local path."""
+    """From the size of data and base model."""
     config = model.config.finetuning
     tokens = _records_bytes(model.config) / CHARS_PER_TOKEN * max(1.0, _mean(config.repetition))
     parameters = parameters_of(model.config.model.base)
     tokens /= 1 - config.mix_share if config.mix else 1
     seconds = PASSES * _forward_s(parameters, tokens * config.epochs)
     share = 0.05 if config.strategy in ADAPTERS else 1.0
-    return Cost(START_UP_S + seconds, 4 * parameters * share * math.ceil(config.epochs))
+    return Cost(START_UP_S + seconds, 4 * parameters * share * math.ceil(config.epochs), is_known=seconds > 0)
 
 
 def audit_cost(audit: Audit) -> Cost:
@@ -114,14 +115,15 @@ def audit_cost(audit: Audit) -> Cost:
     read = 2 * SCORINGS * _records_bytes(config) / CHARS_PER_TOKEN * 2
     written = 2 * prompts * config.generation.max_new_tokens * config.generation.samples
     seconds = _forward_s(parameters_of(config.model.base), read + WRITTEN_COST * written)
-    return Cost(START_UP_S + seconds, 40_000 * prompts)
+    return Cost(START_UP_S + seconds, 40_000 * prompts, is_known=seconds > 0)
 
 
 def attention_cost(audit: Audit) -> Cost:
     """The tuned model over the members' prompts and generations, and over their shortened prompts."""
     config = audit.cell.config
     tokens = ABLATIONS * _records_bytes(config) / CHARS_PER_TOKEN
-    return Cost(START_UP_S + _forward_s(parameters_of(config.model.base), tokens), 0.0)
+    seconds = _forward_s(parameters_of(config.model.base), tokens)
+    return Cost(START_UP_S + seconds, 0.0, is_known=seconds > 0)
 
 
 def _forward_s(parameters: float, tokens: float) -> float:
