@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rote.config import AuditConfig, settings_of
+from rote.config import ADAPTERS, AuditConfig, settings_of
 from rote.records import content_id
 from rote.study.design import Cell, Study
 
 Checkpoint = Literal["final", "matched"]
 AUDIT_SECTIONS = ("generation", "retrieval", "alignment", "scoring")
-ADAPTERS = ("lora", "prompt")
-"""Strategies whose trained folder is an adapter on top of the base."""
 CHARS_PER_TOKEN = 3.0
 """Of the shipped vocabulary; of larger ones it is about 4."""
 START_UP_S, PACKAGES_S = 4.0, 12.0

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rote.commands import Commands, progress, worker_threads
-from rote.config import AuditConfig, to_toml
+from rote.config import ADAPTERS, AuditConfig, to_toml
 from rote.errors import ModelError, RoteError, StaleRunError
 from rote.finetuning import Epoch, Training, read_training
 from rote.finetuning.matching import matched_epochs
 from rote.finetuning.record import CANARIES, MEMBERS, NONMEMBERS
 from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run, write_atomically
-from rote.study.plan import ADAPTERS, Audit, Plan, TrainedModel, with_shared_store
+from rote.study.plan import Audit, Plan, TrainedModel, with_shared_store
 from rote.study.table import Row, collect_rows, write_table
 from rote.study.weights import weight_change
 
