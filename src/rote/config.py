@@ -152,6 +152,18 @@ class FinetuningConfig:
         (), "deal the members into as many equal parts and repeat each that often, e.g. [1, 2, 4, 8, 16]"
     )
     keep_token_budget: bool = setting(False, "with repetition: train for as many tokens as without it")
+    dp_epsilon: float = setting(
+        0.0,
+        "private training (DP-SGD): keep to this ε for each row that is trained on (0: off; needs rote[privacy])",
+        check=_not_negative,
+        must=">= 0",
+    )
+    dp_delta: float = setting(
+        1e-5, "private training: δ, well below 1 over the number of rows", check=lambda v: 0 < v < 1, must="in (0, 1)"
+    )
+    dp_clip: float = setting(
+        1.0, "private training: largest norm of the gradient of one row", check=_positive, must="> 0"
+    )
     deduplicate: bool = setting(
         False, "train on one record of each duplicate group, once; the others go to near-duplicates.jsonl"
     )

@@ -65,8 +65,8 @@ def train(job: Job, training: Training) -> Training:
     Goes on from the last whole checkpoint under OUT/resume where there is one.
     """
     folder = job.out / RESUME
-    resumed_from = _last_checkpoint(folder)
-    training = replace(training, epochs=_epochs_until(training, resumed_from))
+    resumed_from = last_checkpoint(folder)
+    training = replace(training, epochs=epochs_until(training, resumed_from))
     if resumed_from:
         job.echo(f"going on after {len(training.epochs)} finished passes")
     causal = not job.model.config.is_encoder_decoder
@@ -128,6 +128,10 @@ class Recorder(TrainerCallback):
         control: TrainerControl,  # noqa: ARG002
         **_: object,
     ) -> None:
+        """The Trainer begins."""
+        self.begin(state)
+
+    def begin(self, state: TrainerState) -> None:
         """Measures the losses of the model before training."""
         if state.max_steps <= self.job.config.warmup_steps:
             warm_up = self.job.config.warmup_steps
@@ -146,9 +150,12 @@ class Recorder(TrainerCallback):
     ) -> None:
         """The Trainer logs "loss" once, at the end of each pass."""
         logs = cast(dict[str, float], found["logs"])
-        if "loss" not in logs:
-            return
-        epoch = self._epoch(state, training_loss=logs["loss"])
+        if "loss" in logs:
+            self.end_pass(state, control, training_loss=logs["loss"])
+
+    def end_pass(self, state: TrainerState, control: TrainerControl, *, training_loss: float | None) -> None:
+        """Measures, keeps and records the model after a pass, and says to `control` whether it was the last."""
+        epoch = self._epoch(state, training_loss=training_loss)
         _check_finite(epoch, self.job.config.learning_rate)
         stopped = _why_stopped((*self.training.epochs, epoch), self.job.config, max_steps=state.max_steps)
         if stopped:
@@ -164,7 +171,7 @@ class Recorder(TrainerCallback):
         self.job.echo(_line(epoch))
         self.started = time.monotonic()
 
-    def _epoch(self, state: TrainerState, *, training_loss: float) -> Epoch:
+    def _epoch(self, state: TrainerState, *, training_loss: float | None) -> Epoch:
         number, config = len(self.training.epochs) + 1, self.job.config
         return Epoch(
             number=number,
@@ -227,7 +234,7 @@ def _arguments(job: Job, folder: Path) -> TrainingArguments:
     return arguments
 
 
-def _last_checkpoint(folder: Path) -> Path | None:
+def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of the Trainer; torn ones (it writes the state last) are removed."""
     for path in sorted(folder.glob("checkpoint-*"), key=_steps_of, reverse=True):
         try:
@@ -239,7 +246,7 @@ def _last_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def _epochs_until(training: Training, checkpoint: Path | None) -> tuple[Epoch, ...]:
+def epochs_until(training: Training, checkpoint: Path | None) -> tuple[Epoch, ...]:
     """The epochs before the checkpoint; the others are trained again."""
     steps = _steps_of(checkpoint) if checkpoint else 0
     return tuple(epoch for epoch in training.epochs if epoch.steps <= steps)

@@ -1,7 +1,7 @@
 """Batches of token rows, and the one loss: nats per scored token, for training as for measuring."""
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from transformers import PreTrainedModel
@@ -54,11 +54,25 @@ class TokenLoss:
 
 
 def summed_loss(logits: torch.Tensor, labels: torch.Tensor, *, causal: bool) -> torch.Tensor:
-    """Sum over the scored tokens of -ln p(token), in nats. Causal: the logits at position i predict token i + 1."""
+    """Sum over the scored tokens of -ln p(token), in nats. Causal: the logits at position i predict token i + 1.
+
+    Logits of a soft prompt, which stand before those of the labels' tokens, are passed over.
+    """
+    return _cross_entropy(logits, labels, causal=causal, reduction="sum")
+
+
+def summed_losses(logits: torch.Tensor, labels: torch.Tensor, *, causal: bool) -> torch.Tensor:
+    """The same for each row of the batch ("batch")."""
+    return _cross_entropy(logits, labels, causal=causal, reduction="none").view(len(labels), -1).sum(-1)
+
+
+def _cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, *, causal: bool, reduction: Literal["sum", "none"]
+) -> torch.Tensor:
     if causal:
-        logits, labels = logits[:, :-1], labels[:, 1:]
+        logits, labels = logits[:, -labels.shape[1] : -1], labels[:, 1:]
     flat = logits.reshape(-1, logits.shape[-1]).float()
-    return torch.nn.functional.cross_entropy(flat, labels.reshape(-1), ignore_index=IGNORED, reduction="sum")
+    return torch.nn.functional.cross_entropy(flat, labels.reshape(-1), ignore_index=IGNORED, reduction=reduction)
 
 
 def mean_loss(model: PreTrainedModel, rows: Sequence[Row], collate: Collator, *, batch_size: int) -> float | None:

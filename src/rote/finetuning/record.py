@@ -34,15 +34,41 @@ class Epoch:
     """Tokens read since the start, padding excluded (encoder-decoder: those of the encoder)."""
     scored_tokens: int
     """Tokens that stood in the loss since the start."""
-    training_loss: float
-    """Mean over the steps of the pass, taken while the weights moved."""
+    training_loss: float | None
+    """Mean over the steps of the pass, taken while the weights moved; None where private training drew no row."""
     validation_loss: float | None
     """Over all validation records, after the pass; None without validation records."""
     members_loss: float | None
     """Over at most 200 distinct members, after the pass."""
     elapsed_s: float
+    epsilon: float | None = None
+    """What private training has cost so far, for one row (see `Privacy`); None of other training."""
     folder: str
     """The model after this pass, relative to `training.json`; "" where none was kept. One pass has "final"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privacy:
+    """What private training cost: upper bounds on ε, and what they are computed from (with `Training.steps`).
+
+    The unit is a row: ε is for adding or removing one of the rows of a pass. A record that was trained on several times is
+    several rows; `record_epsilon` is for adding or removing all of them.
+    """
+
+    epsilon: float
+    delta: float
+    noise_multiplier: float
+    """Deviation of the noise over `clip`."""
+    clip: float
+    """Largest norm of a row's gradient; longer ones were cut down to it."""
+    sample_rate: float
+    """Probability of each row to be drawn for a step (Poisson sampling)."""
+    most_copies: int
+    """Rows of the record that was trained on most often."""
+    record_epsilon: float | None
+    """ε of that record, at the same delta; None where no finite bound was found."""
+    row_gradients: str
+    """How the gradients of single rows were had: "batched" by Opacus, or "one by one" where its layers do not fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +124,8 @@ class Training:
     """Why training ended, and with early stopping after which pass the model is kept."""
     changed_parameters: tuple[str, ...] = ()
     """Tensors whose bytes differ from those before training."""
+    privacy: Privacy | None = None
+    """None where training was not private."""
     finished: bool = False
 
     @property

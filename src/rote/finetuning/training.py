@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from rote.config import FinetuningConfig, ModelConfig, settings_of
 from rote.corpus.canaries import canary_lines, planted_examples
 from rote.errors import ModelError, StaleRunError
+from rote.finetuning.accounting import check_private
 from rote.finetuning.record import (
     CANARIES,
     FINAL,
@@ -74,11 +75,14 @@ def finetune(
     Raises:
         DataError: no member has a token to learn, a canary does not fit the context, or the repetition has more parts
             than there are groups.
-        ConfigError: settings that exclude each other.
+        ConfigError: settings that exclude each other, or no noise keeps to the target ε.
+        MissingExtraError: private training without Opacus.
         ModelError: the base cannot be loaded or trained that way, training diverged, or it changed other parameters
             than the strategy may change.
         StaleRunError: `out` holds a training with other settings.
     """
+    if config.dp_epsilon:
+        check_private(config, dtype=model.dtype)
     loading = _loading(model, config)
     check_folder(base, "model")
     settings = _settings(members, validation, canaries, mixed, base=base, config=config, dtype=model.dtype)
@@ -87,8 +91,7 @@ def finetune(
         shutil.rmtree(out / RESUME, ignore_errors=True)
         echo(f"{out / FINAL}: trained with these settings already, {known.steps} steps; nothing to do")
         return known
-    from rote.finetuning.loop import train
-
+    train = _train_privately if config.dp_epsilon else _train
     with quiet():
         source = str(Path(base).resolve()) if Path(base).is_dir() else base  # an adapter names its base by this
         loaded = load_model(source, config=loading)
@@ -227,6 +230,18 @@ def _job(loaded: LoadedModel, data: Pass, *, config: FinetuningConfig, dtype: st
         out=out,
         echo=echo,
     )
+
+
+def _train(job: "Job", training: Training) -> Training:
+    from rote.finetuning.loop import train
+
+    return train(job, training)
+
+
+def _train_privately(job: "Job", training: Training) -> Training:
+    from rote.finetuning.private import train_privately
+
+    return train_privately(job, training)
 
 
 def _finish(job: "Job", training: Training, before: dict[str, str]) -> Training:
