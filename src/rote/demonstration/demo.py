@@ -25,8 +25,8 @@ LEARNING_RATES: Mapping[str, float] = {"full": 1e-3, "lora": 3e-3, "head": 1e-3}
 """For each strategy the one with the least validation loss among those that were tried (docs/reproductions.md)."""
 HOLDOUT = 0.5
 """Share of the dialogues that is kept out as non-members."""
-RECORDS = 80
-"""Members, and as many non-members."""
+RECORDS = 104
+"""Members, and as many non-members: enough for a rate of true positives at 1 % false ones."""
 QUICK_RECORDS = 16
 PREFIX_TOKENS, NEW_TOKENS, SUFFIX_TOKENS = 50, 100, 50
 AT_ONCE = 2
