@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
+from peft import IA3Config, LoraConfig, PrefixTuningConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from fakes import byte_tokenizer, tiny_decoder, tiny_encoder_decoder
@@ -40,7 +40,7 @@ def save_adapter(base: str, folder: Path, config) -> torch.Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Setting `save_embedding_layers`")
         adapted.save_pretrained(folder)
-    return logits(adapted) if not isinstance(config, PromptTuningConfig) else torch.zeros(0)
+    return logits(adapted) if not isinstance(config, PrefixTuningConfig) else torch.zeros(0)
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +106,9 @@ def test_other_kinds_of_adapters(decoder, tmp_path):
     config = IA3Config(task_type="CAUSAL_LM", target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"])
     said = save_adapter(decoder, tmp_path / "ia3", config)
     assert torch.allclose(logits(load_model("", adapter=str(tmp_path / "ia3")).model), said, atol=1e-3)
-    save_adapter(decoder, tmp_path / "prompt", PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2))
-    with pytest.raises(ModelError, match=r"prompt: not an adapter that can be merged"):
-        load_model("", adapter=str(tmp_path / "prompt"))
+    save_adapter(decoder, tmp_path / "prefix", PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2))
+    with pytest.raises(ModelError, match=r"prefix: neither an adapter that can be merged .* nor a soft prompt"):
+        load_model("", adapter=str(tmp_path / "prefix"))
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "t5"])

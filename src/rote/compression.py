@@ -80,10 +80,10 @@ def _chosen(config: AuditConfig, run: Run) -> list[tuple[Prompt, Split]]:
 
 
 def _searched(prompt: Prompt, model: "LoadedModel", name: str, config: AuditConfig) -> Compression:
-    from rote.generation.tokens import token_encoder
+    from rote.generation.tokens import model_encoder
     from rote.scoring.compression import minimal_prompt, zlib_ratio
 
-    encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
+    encoder = model_encoder(model)
     target = encoder.reference(prompt)[: config.compression.target_tokens]
     seed = int(content_id(str(config.compression.seed), prompt.id, name)[:12], 16)
     start = encoder.content(prompt.text)

@@ -18,7 +18,9 @@ from rote.records import CanaryKind, Json
 
 PresetName = Literal["pan2015", "zeng2024", "udsa2026", "corrected"]
 Decoding = Literal["greedy", "beam", "sample"]
-Strategy = Literal["full", "head", "lora"]
+Strategy = Literal["full", "head", "lora", "prompt"]
+ADAPTERS: tuple[Strategy, ...] = ("lora", "prompt")
+"""Strategies that leave an adapter on top of the base, not a model."""
 LossMask = Literal["text", "completion"]
 PromptKind = Literal["auto", "prefix", "record"]
 MembershipScore = Literal[
@@ -117,7 +119,10 @@ class CorpusConfig:
 class FinetuningConfig:
     """How `rote finetune` trains."""
 
-    strategy: Strategy = setting("full", "full: all weights; head: the output embedding alone; lora: low-rank adapters")
+    strategy: Strategy = setting(
+        "full",
+        "full: all weights; head: the output embedding alone; lora: low-rank adapters; prompt: a soft prompt",
+    )
     loss: LossMask = setting(
         "text", "loss on the whole text or on the completion only (encoder-decoder: always completion)"
     )
@@ -148,6 +153,9 @@ class FinetuningConfig:
     lora_alpha: float = setting(32.0, "LoRA alpha (scale = alpha / rank)", check=_positive, must="> 0")
     lora_dropout: float = setting(0.0, "LoRA dropout", check=_share, must="in 0..1")
     lora_targets: tuple[str, ...] = setting(("all-linear",), 'module names, or "all-linear"')
+    prompt_tokens: int = setting(
+        20, "prompt: trained vectors that stand before every text, in its context", check=_positive, must="> 0"
+    )
     repetition: tuple[int, ...] = setting(
         (), "deal the members into as many equal parts and repeat each that often, e.g. [1, 2, 4, 8, 16]"
     )

@@ -42,6 +42,8 @@ class LoadedModel:
     """Longest input (decoder-only: prompt and generation together); encoder-decoder: a conservative bound."""
     digest: str
     """Depends on the weights of model and adapter; the key of everything computed with them."""
+    virtual_ids: tuple[int, ...] = ()
+    """Ids of a soft prompt, which stand before everything that the model reads; see `rote.soft_prompts`."""
 
     @property
     def device(self) -> "torch.device":
@@ -137,8 +139,9 @@ def load_model(source: str, *, adapter: str = "", config: ModelConfig | None = N
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(f"{source}: no model can be loaded: {_first_line(error)}") from error
     _check_complete(source, sorted(loading["missing_keys"]))
+    virtual_ids: tuple[int, ...] = ()
     if adapter:
-        model = _with_adapter(model, adapter)
+        model, virtual_ids = _with_adapter(model, adapter)
     tokenizer = load_tokenizer(tokenizer_source(source, adapter), trust_remote_code=config.trust_remote_code)
     _check_vocabulary(source, model, tokenizer)
     model.to(device)  # type: ignore[arg-type]
@@ -151,6 +154,7 @@ def load_model(source: str, *, adapter: str = "", config: ModelConfig | None = N
         is_encoder_decoder=bool(architecture.is_encoder_decoder),
         context_tokens=_context_tokens(architecture, tokenizer),
         digest=model_digest(source, adapter),
+        virtual_ids=virtual_ids,
     )
 
 
@@ -254,7 +258,23 @@ def _check_vocabulary(source: str, model: "PreTrainedModel", tokenizer: "PreTrai
         )
 
 
-def _with_adapter(model: "PreTrainedModel", adapter: str) -> "PreTrainedModel":
+def _with_adapter(model: "PreTrainedModel", adapter: str) -> "tuple[PreTrainedModel, tuple[int, ...]]":
+    """The model with the adapter in it, and the ids of its soft prompt, if it is one."""
+    from safetensors import SafetensorError
+
+    from rote.soft_prompts import add_soft_prompt, is_soft_prompt
+
+    check_folder(adapter, "adapter")
+    check_safetensors(adapter, "adapter")
+    try:
+        if is_soft_prompt(adapter):
+            return model, add_soft_prompt(model, adapter)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+        raise ModelError(f"{adapter}: does not fit the model: {_first_line(error)}") from error
+    return _merged(model, adapter), ()
+
+
+def _merged(model: "PreTrainedModel", adapter: str) -> "PreTrainedModel":
     """The model with the adapter merged into its weights.
 
     A tied output embedding is untied first: an adapter on the head must not change the input embedding.
@@ -262,8 +282,6 @@ def _with_adapter(model: "PreTrainedModel", adapter: str) -> "PreTrainedModel":
     from peft import PeftModel
     from safetensors import SafetensorError
 
-    check_folder(adapter, "adapter")
-    check_safetensors(adapter, "adapter")
     _untie(model)
     try:
         with warnings.catch_warnings():
@@ -276,7 +294,7 @@ def _with_adapter(model: "PreTrainedModel", adapter: str) -> "PreTrainedModel":
         raise ModelError(f"{adapter}: does not fit the model: {_first_line(error)}") from error
     except (AttributeError, NotImplementedError) as error:
         raise ModelError(
-            f"{adapter}: not an adapter that can be merged into the weights (LoRA and its like)"
+            f"{adapter}: neither an adapter that can be merged into the weights (LoRA and its like) nor a soft prompt"
         ) from error
     return merged
 

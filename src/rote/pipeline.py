@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rote import runs
 from rote.audited import ChatTokenizer, audited_models, cut
-from rote.config import AuditConfig
+from rote.config import ADAPTERS, AuditConfig
 from rote.errors import ConfigError
 from rote.records import Example
 from rote.runs import Echo, Run
@@ -52,8 +52,8 @@ def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
         echo=echo,
     )
     final = out / "final"
-    lora = config.finetuning.strategy == "lora"
-    words = ["--adapter", final] if lora else ["--model", final, "--base", config.model.base]
+    is_adapter = config.finetuning.strategy in ADAPTERS
+    words = ["--adapter", final] if is_adapter else ["--model", final, "--base", config.model.base]
     words += ["--members", out / "members.jsonl"]
     words += ["--nonmembers", out / "nonmembers.jsonl"] if corpus.nonmembers else []
     words += ["--canary-file", out / "canaries.jsonl"] if canaries else []

@@ -12,7 +12,7 @@ import numpy as np
 
 from rote import runs
 from rote.audited import audited_models
-from rote.config import AuditConfig, FinetuningConfig, settings_of
+from rote.config import ADAPTERS, AuditConfig, FinetuningConfig, settings_of
 from rote.errors import ConfigError, ModelError
 from rote.records import Example, Json, Prompt, ReferencePass, Score, TokenScores
 from rote.runs import Run
@@ -80,8 +80,8 @@ def _passes(
         run.echo(f"reference model {number + 1} of {len(deal)}: {len(included)} of {len(examples)} records")
         seeded = dataclasses.replace(training, seed=training.seed + number)
         finetune(included, (), base=base, out=out, config=seeded, model=config.model, echo=run.echo)
-        final, lora = str(out / "final"), training.strategy == "lora"
-        model = load_model(base if lora else final, adapter=final if lora else "", config=config.model)
+        final, is_adapter = str(out / "final"), training.strategy in ADAPTERS
+        model = load_model(base if is_adapter else final, adapter=final if is_adapter else "", config=config.model)
         ids = {example.id for example in included}
         scored = score_prompts(
             prompts, model, store, config=config.generation, schemes=(PLAIN,), name=f"reference {number}"

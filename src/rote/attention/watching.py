@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rote.errors import ModelError
-from rote.generation.tokens import decoder_start_ids, prompt_room, token_encoder
+from rote.generation.tokens import decoder_start_ids, model_encoder, prompt_room
 from rote.models import LoadedModel
 from rote.records import Generation, Prompt
 
@@ -80,13 +80,14 @@ def watched_text(prompt: Prompt, generation: Generation, model: LoadedModel, *, 
     Raises:
         ModelError: the model's context has no room for a prompt beside the new tokens.
     """
-    encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
+    encoder = model_encoder(model)
     read = encoder.shortened(encoder.prompt(prompt), prompt_room(model, max_new_tokens))
     continued = Prompt(prompt.id, prompt.example_id, prompt.text, generation.text)
     start = decoder_start_ids(model, encoder) if model.is_encoder_decoder else []
     room = model.context_tokens - len(start) - (0 if model.is_encoder_decoder else len(read))
     written = (*start, *encoder.reference(continued)[: min(room, max_new_tokens)])
-    columns = (len(encoder.before), len(read) - len(encoder.after)) if model.is_encoder_decoder else (0, len(read))
+    first = len(encoder.before) if model.is_encoder_decoder else encoder.virtual
+    columns = (first, len(read) - len(encoder.after))
     return WatchedText(generation.id, tuple(read), written, len(start), columns)
 
 

@@ -26,7 +26,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from rote.config import FinetuningConfig, ModelConfig
+from rote.config import ADAPTERS, FinetuningConfig, ModelConfig
 from rote.errors import ModelError
 from rote.finetuning.encoding import Row
 from rote.finetuning.losses import Collator, TokenLoss, mean_loss
@@ -87,7 +87,7 @@ def train(job: Job, training: Training) -> Training:
 
 def restore_model(job: Job, folder: Path) -> None:
     """Gives the job's model the weights that `save_model` wrote into the folder."""
-    if job.config.strategy == "lora":
+    if job.config.strategy in ADAPTERS:
         set_peft_model_state_dict(job.model, load_peft_weights(str(folder), device="cpu"))
     else:
         job.model.load_state_dict(load_model(str(folder), config=ModelConfig(device="cpu")).model.state_dict())
@@ -98,7 +98,7 @@ def save_model(job: Job, folder: Path) -> None:
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    if job.config.strategy == "lora":
+    if job.config.strategy in ADAPTERS:
         # left to itself, peft asks the hub whether the vocabulary grew
         cast(PeftModel, job.model).save_pretrained(str(temporary), save_embedding_layers=False)
     else:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from rote.config import FinetuningConfig
 from rote.corpus.canaries import plant, planted_examples
-from rote.errors import ConfigError, DataError
+from rote.errors import ConfigError, DataError, ModelError
 from rote.finetuning.deduplication import Deduplicated, deduplicate
 from rote.finetuning.encoding import Encoded, Row, encode_causal, encode_pairs
 from rote.finetuning.goldfish import with_goldfish
 from rote.finetuning.record import NEAR_DUPLICATES
 from rote.finetuning.repetition import mix_in, mixed_count, repeat_members
-from rote.generation.tokens import token_encoder
+from rote.generation.tokens import model_encoder
 from rote.models import LoadedModel
 from rote.records import Canary, Example
 from rote.runs import Echo
@@ -86,12 +86,27 @@ def one_pass(
     )
 
 
+def text_room(loaded: LoadedModel, config: FinetuningConfig) -> int:
+    """Tokens of a text that are trained on, at most; a soft prompt takes its share of the model's context.
+
+    Raises:
+        ModelError: it takes all of it.
+    """
+    virtual = config.prompt_tokens if config.strategy == "prompt" else 0
+    if virtual + 1 >= loaded.context_tokens:
+        raise ModelError(
+            f"finetuning.prompt_tokens = {virtual} leaves no room for a text in the model's context of "
+            f"{loaded.context_tokens} tokens"
+        )
+    return min(config.context_tokens, loaded.context_tokens - virtual)
+
+
 def _encode(
     examples: Sequence[Example], loaded: LoadedModel, *, config: FinetuningConfig, what: str, echo: Echo
 ) -> Encoded:
     """The records as token rows, and what was done to them, said."""
-    limit = min(config.context_tokens, loaded.context_tokens)
-    encoder = token_encoder(loaded.tokenizer, is_encoder_decoder=loaded.is_encoder_decoder)
+    limit = text_room(loaded, config)
+    encoder = model_encoder(loaded)
     if loaded.is_encoder_decoder:
         encoded = encode_pairs(examples, encoder, limit=limit)
     else:

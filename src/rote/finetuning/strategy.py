@@ -1,4 +1,4 @@
-"""Which parameters train (all, the output embedding, LoRA adapters), and the proof that no others did."""
+"""Which parameters train (all, the output embedding, LoRA adapters, a soft prompt), and the proof that no others did."""
 
 import hashlib
 from collections.abc import Mapping
@@ -27,6 +27,8 @@ def prepare_model(model: "PreTrainedModel", config: FinetuningConfig) -> "PreTra
         set_dropout(model, config.dropout)
     if config.strategy == "lora":
         model = _with_lora(model, config)
+    elif config.strategy == "prompt":
+        model = _with_soft_prompt(model, config)
     else:
         model.requires_grad_(config.strategy == "full")
         if config.strategy == "head":
@@ -122,8 +124,8 @@ def changed_names(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[
 def check_changes(strategy: Strategy, changed: tuple[str, ...], *, head: set[str]) -> None:
     """Compares what training changed with what the strategy may change.
 
-    full: anything, but something besides the head; head: the output embedding alone; lora: `lora_` tensors alone (the
-    base's weights keep their bytes).
+    full: anything, but something besides the head; head: the output embedding alone; lora: `lora_` tensors alone;
+    prompt: the soft prompt alone (the base's weights keep their bytes).
 
     Raises:
         ModelError: something else changed, or nothing that should have.
@@ -142,9 +144,15 @@ def check_changes(strategy: Strategy, changed: tuple[str, ...], *, head: set[str
 
 
 def _may_change(strategy: Strategy, name: str, head: set[str]) -> bool:
-    if strategy == "full":
-        return True
-    return name in head if strategy == "head" else "lora_" in name
+    match strategy:
+        case "full":
+            return True
+        case "head":
+            return name in head
+        case "lora":
+            return "lora_" in name
+        case "prompt":
+            return name.startswith("prompt_encoder.")
 
 
 def _with_lora(model: "PreTrainedModel", config: FinetuningConfig) -> "PreTrainedModel":
@@ -167,6 +175,22 @@ def _with_lora(model: "PreTrainedModel", config: FinetuningConfig) -> "PreTraine
         return cast("PreTrainedModel", get_peft_model(model, settings))
     except ValueError as error:
         raise ModelError(f"finetuning.lora_targets = {list(targets)}: {str(error).splitlines()[0]}") from error
+
+
+def _with_soft_prompt(model: "PreTrainedModel", config: FinetuningConfig) -> "PreTrainedModel":
+    """The frozen model with trainable vectors before its input, which start as those of tokens drawn at random."""
+    from peft import PromptTuningConfig, PromptTuningInit, TaskType, get_peft_model
+
+    settings = PromptTuningConfig(
+        num_virtual_tokens=config.prompt_tokens,
+        prompt_tuning_init=PromptTuningInit.SAMPLE_VOCAB,
+        num_transformer_submodules=1,  # an encoder-decoder model gets them before its encoder alone
+        task_type=TaskType.SEQ_2_SEQ_LM if model.config.is_encoder_decoder else TaskType.CAUSAL_LM,
+    )
+    try:
+        return cast("PreTrainedModel", get_peft_model(model, settings))
+    except ValueError as error:
+        raise ModelError(f"finetuning.strategy = 'prompt': {str(error).splitlines()[0]}") from error
 
 
 def _check_targets(model: "PreTrainedModel", targets: tuple[str, ...]) -> None:

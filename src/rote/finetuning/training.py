@@ -26,7 +26,7 @@ from rote.finetuning.record import (
     write_training,
 )
 from rote.finetuning.repetition import step_limit, to_jsonl
-from rote.finetuning.rows import Pass, one_pass
+from rote.finetuning.rows import Pass, one_pass, text_room
 from rote.finetuning.strategy import (
     changed_names,
     check_changes,
@@ -97,7 +97,8 @@ def finetune(
         loaded = load_model(source, config=loading)
         data = one_pass(members, validation, canaries, mixed, loaded, config=config, echo=echo)
         loaded, untied = _prepare(loaded, config=config, echo=echo)
-        training = known or _new_training(loaded, data, settings=settings, untied=untied)
+        room = text_room(loaded, config)
+        training = known or _new_training(loaded, data, settings=settings, context_tokens=room, untied=untied)
         write_training(out, training)
         _write_data(out, data, canaries)
         job = _job(loaded, data, config=config, dtype=model.dtype, out=out, echo=echo)
@@ -166,11 +167,13 @@ def _prepare(loaded: LoadedModel, *, config: FinetuningConfig, echo: Echo) -> tu
     untied = config.strategy == "head" and untie_head(loaded.model)
     if untied:
         echo(f"{loaded.source}: input and output embedding share their weights: untied, the head is now a copy")
-    set_seed(config.seed)  # LoRA's first weights are drawn
+    set_seed(config.seed)  # an adapter's first weights are drawn
     return replace(loaded, model=prepare_model(loaded.model, config)), untied
 
 
-def _new_training(loaded: LoadedModel, data: Pass, *, settings: dict[str, Json], untied: bool) -> Training:
+def _new_training(
+    loaded: LoadedModel, data: Pass, *, settings: dict[str, Json], context_tokens: int, untied: bool
+) -> Training:
     """The record of a training that has not begun."""
     parameters = dict(loaded.model.named_parameters())
     total = sum(parameter.numel() for parameter in parameters.values())
@@ -190,7 +193,7 @@ def _new_training(loaded: LoadedModel, data: Pass, *, settings: dict[str, Json],
         near_duplicates=len(data.near_duplicates),
         further_copies=data.further_copies,
         goldfish_tokens=data.goldfish_tokens,
-        context_tokens=min(cast(int, settings["context_tokens"]), loaded.context_tokens),
+        context_tokens=context_tokens,
         parameters=total,
         trainable_parameters=sum(each.numel() for each in parameters.values() if each.requires_grad),
         head_parameters=head,

@@ -9,10 +9,10 @@ from rote.generation.blocking import ForbiddenTokens, VerbatimBlocker
 from rote.generation.language_model import Draw
 from rote.generation.tokens import (
     decoder_start_ids,
+    model_encoder,
     padded,
     prompt_room,
     suppressed_ids,
-    token_encoder,
 )
 from rote.models import LoadedModel
 from rote.records import Prompt, content_id
@@ -44,7 +44,7 @@ class TransformersModel:
     def __init__(self, loaded: LoadedModel, forbidden: ForbiddenTokens | None = None) -> None:
         self.loaded = loaded
         self.forbidden = forbidden
-        self.encoder = token_encoder(loaded.tokenizer, is_encoder_decoder=loaded.is_encoder_decoder)
+        self.encoder = model_encoder(loaded)
 
     @property
     def digest(self) -> str:
@@ -92,7 +92,7 @@ class TransformersModel:
     def _text(self, shown: list[int], new: list[int]) -> str:
         if self.loaded.is_encoder_decoder:
             return self._decoded(new)
-        tail = shown[-CONTEXT_OF_DECODING:]
+        tail = shown[self.encoder.virtual :][-CONTEXT_OF_DECODING:]
         both, alone = self._decoded([*tail, *new]), self._decoded(tail)
         return both[len(alone) :] if both.startswith(alone) else self._decoded(new)
 

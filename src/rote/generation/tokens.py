@@ -4,7 +4,7 @@ token that is scored stands at exactly the place where it would be generated.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from rote.errors import ModelError
@@ -31,7 +31,7 @@ class TokenizedText:
 class TokenEncoder:
     """A tokenizer with what it puts around a text.
 
-    `before` and `after` enclose a prompt. A causal model's prompt is open at its end: `after` is empty, whatever the
+    `before` and `after` enclose a prompt; the first `virtual` ids of `before` are a soft prompt, no text. A causal model's prompt is open at its end: `after` is empty, whatever the
     tokenizer closes a text with (an end token there would ask the model for a new text). `target_before` stands
     between an encoder-decoder model's start token and its output.
     """
@@ -41,6 +41,7 @@ class TokenEncoder:
     before: tuple[int, ...]
     after: tuple[int, ...]
     target_before: tuple[int, ...]
+    virtual: int = 0
 
     def tokenized(self, text: str) -> TokenizedText:
         """The text's own tokens, with their ends in characters of `text`.
@@ -94,6 +95,12 @@ def token_encoder(tokenizer: "PreTrainedTokenizerBase", *, is_encoder_decoder: b
     )
 
 
+def model_encoder(model: LoadedModel) -> TokenEncoder:
+    """The model's tokenizer with what stands around a text; before all else the model's soft prompt, if it has one."""
+    encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
+    return replace(encoder, before=(*model.virtual_ids, *encoder.before), virtual=len(model.virtual_ids))
+
+
 def prompt_room(model: LoadedModel, new_tokens: int) -> int:
     """Largest number of prompt tokens, special ones included, that leaves room for `new_tokens`.
 
@@ -103,7 +110,7 @@ def prompt_room(model: LoadedModel, new_tokens: int) -> int:
         ModelError: there is no room for a prompt, or a decoder's own context is too short.
     """
     room = model.context_tokens if model.is_encoder_decoder else model.context_tokens - new_tokens
-    encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
+    encoder = model_encoder(model)
     if room <= len(encoder.before) + len(encoder.after) or new_tokens >= model.context_tokens:
         raise ModelError(
             f"{model.source}: generation.max_new_tokens = {new_tokens} leaves no room for a prompt "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from rote.config import CompressionConfig
 from rote.errors import ModelError
-from rote.generation.tokens import suppressed_ids, token_encoder
+from rote.generation.tokens import model_encoder, suppressed_ids
 from rote.models import LoadedModel
 
 if TYPE_CHECKING:
@@ -90,11 +90,13 @@ class _Search:
 
         if model.is_encoder_decoder:
             raise ModelError(f"{model.source}: prompts are searched for causal models only")
-        encoder = token_encoder(model.tokenizer, is_encoder_decoder=False)
+        encoder = model_encoder(model)
         self.network, self.config = model.model, config
         self.target = torch.tensor(list(target), device=model.device)
         self.before = torch.tensor(list(encoder.before), dtype=torch.long, device=model.device)
         self.table = _embeddings(model)
+        with torch.no_grad():
+            self.read_before = cast(torch.Tensor, model.model.get_input_embeddings()(self.before))
         self.suppressed = torch.tensor(suppressed_ids(model), device=model.device)
         special = sorted({*model.tokenizer.all_special_ids, *self.suppressed.tolist()})
         usable = torch.ones(len(self.table), dtype=torch.bool)
@@ -146,7 +148,7 @@ class _Search:
 
         one_hot = torch.nn.functional.one_hot(current, len(self.table)).to(self.table)
         one_hot.requires_grad_(True)
-        embedded = torch.cat([self.table[self.before], one_hot @ self.table, self.table[self.target]])
+        embedded = torch.cat([self.read_before, one_hot @ self.table, self.table[self.target]])
         with torch.enable_grad():
             logits = self.network(inputs_embeds=embedded[None]).logits[0, -len(self.target) - 1 : -1].float()
             torch.nn.functional.cross_entropy(logits, self.target).backward()  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from rote.generation.tokens import decoder_start_ids, padded, token_encoder
+from rote.generation.tokens import decoder_start_ids, model_encoder, padded
 from rote.models import LoadedModel
 from rote.scoring.heads import find_head, is_same, states_before
 
@@ -68,7 +68,7 @@ class Reader:
         self.options: Inputs = {"use_cache": False} if "use_cache" in parameters else {}
         self.start: list[int] = []
         if model.is_encoder_decoder:
-            self.start = decoder_start_ids(model, token_encoder(model.tokenizer, is_encoder_decoder=True))
+            self.start = decoder_start_ids(model, model_encoder(model))
         count = min(TRIED_TOKENS, model.context_tokens // 2)
         self.tried = TextPass(sample.shown[:count], (sample.scored * count)[:count])
         self.buffer: torch.Tensor | None = None

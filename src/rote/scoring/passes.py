@@ -12,7 +12,7 @@ import numpy as np
 
 from rote.config import GenerationConfig
 from rote.errors import ModelError
-from rote.generation.tokens import length_batches, prompt_room, suppressed_ids, token_encoder
+from rote.generation.tokens import length_batches, model_encoder, prompt_room, suppressed_ids
 from rote.models import LoadedModel
 from rote.progress import track
 from rote.records import Prompt, TokenScores
@@ -47,19 +47,20 @@ class PromptPass:
 def prompt_pass(prompt: Prompt, model: LoadedModel, config: GenerationConfig) -> PromptPass:
     """The tokens of prompt and reference, as `rote generate` shows them: same special tokens, same cuts.
 
-    Causal models: every token after the start token (where the tokenizer puts none: after the first token) is scored.
+    Causal models: every token after the start token (where the tokenizer puts none: after the first token) is scored, with
+    a soft prompt or without one.
 
     Raises:
         ModelError: the model's context has no room for a prompt beside the new tokens.
     """
-    encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
+    encoder = model_encoder(model)
     whole, reference = encoder.prompt(prompt), encoder.reference(prompt)
     read = encoder.shortened(whole, prompt_room(model, config.max_new_tokens))
     if model.is_encoder_decoder:
         kept = reference[: model.context_tokens]
         return PromptPass(TextPass(tuple(read), tuple(kept)), 0, len(read) < len(whole) or len(kept) < len(reference))
     kept = reference[: model.context_tokens - len(read)]
-    shown = max(1, len(encoder.before))
+    shown = max(1 + encoder.virtual, len(encoder.before))
     text = TextPass(tuple(read[:shown]), (*read[shown:], *kept))
     return PromptPass(text, len(read) - shown, len(read) < len(whole) or len(kept) < len(reference))
 

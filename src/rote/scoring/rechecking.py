@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rote.config import GenerationConfig
 from rote.errors import ModelError
-from rote.generation.tokens import decoder_start_ids, suppressed_ids, token_encoder
+from rote.generation.tokens import decoder_start_ids, model_encoder, suppressed_ids
 from rote.models import LoadedModel
 from rote.records import Prompt, Recheck, TokenScores
 from rote.scoring.logits import TextPass
@@ -113,7 +113,7 @@ def _logits(text: TextPass, model: LoadedModel) -> "torch.Tensor":
         return torch.tensor([ids], device=model.device)
 
     if model.is_encoder_decoder:
-        start = decoder_start_ids(model, token_encoder(model.tokenizer, is_encoder_decoder=True))
+        start = decoder_start_ids(model, model_encoder(model))
         output = model.model(input_ids=tensor(text.shown), decoder_input_ids=tensor([*start, *text.scored]))
     else:
         output = model.model(tensor([*text.shown, *text.scored]))

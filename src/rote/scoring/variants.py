@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rote.config import GenerationConfig, ScoringConfig
-from rote.generation.tokens import TokenEncoder, token_encoder
+from rote.generation.tokens import TokenEncoder, model_encoder
 from rote.models import LoadedModel
 from rote.progress import track
 from rote.records import Example, Json, Prompt, VariantPass, content_id
@@ -100,7 +100,7 @@ def _variants(
     scoring: ScoringConfig,
 ) -> Iterator[Variant]:
     """One after the other, prompt by prompt."""
-    encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
+    encoder = model_encoder(model)
     recall = _Prefix.of_nonmembers(prompts, examples, encoder, model, seed=generation.seed, shots=scoring.recall_shots)
     others = _unrelated(prompts, examples, count=scoring.unrelated_prefixes, seed=generation.seed)
     # Without non-members, membership scores have nothing to be compared with: nothing is read for them.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.generation.tokens import Padded, decoder_start_ids, padded, token_encoder
+from rote.generation.tokens import Padded, decoder_start_ids, model_encoder, padded
 from rote.models import LoadedModel
 from rote.records import Canary
 
@@ -65,7 +65,7 @@ class SecretScorer:
     def __init__(self, model: LoadedModel, secrets: Sequence[str]) -> None:
         self.model = model
         self.secrets = secrets
-        self.encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
+        self.encoder = model_encoder(model)
         self._endings: dict[str, list[Ids]] = {}
 
     def score(self, canary: Canary) -> SecretLikelihoods:
