@@ -15,15 +15,17 @@ import pytest
 import torch
 
 from fakes import MEMBERS, NON_MEMBERS, byte_tokenizer, tiny_decoder, tiny_encoder_decoder
+from rote.cli import main
 from rote.config import FinetuningConfig, ModelConfig, config_from
 from rote.errors import ConfigError, MissingExtraError
-from rote.finetuning import Training, finetune, read_training
+from rote.finetuning import Epoch, Privacy, Training, finetune, privacy_of, read_training
 from rote.finetuning.accounting import Sampling, check_private, epsilon_of, noise_for, record_epsilon
 from rote.finetuning.encoding import IGNORED, Row
 from rote.finetuning.losses import Collator, mean_loss, summed_loss
+from rote.finetuning.record import write_training
 from rote.models import load_model
-from rote.records import Example, content_id
-from rote.runs import file_hash
+from rote.records import Example, content_id, from_row
+from rote.runs import REPORT_HTML, file_hash
 
 needs_opacus = pytest.mark.skipif(
     importlib.util.find_spec("opacus") is None, reason="needs Opacus: pip install 'rote[privacy]'"
@@ -302,7 +304,11 @@ def test_what_it_cost_and_what_changed_is_recorded(kind: str, strategy: str, bas
     assert privacy.record_epsilon > 2 * privacy.epsilon
     assert privacy.row_gradients == ("one by one" if (kind, strategy) == ("t5", "full") else "batched")
     assert any("relative_attention_bias" in line for line in said) == (privacy.row_gradients == "one by one")
-    assert "for a record that was trained on 3 times" in said[-2]
+    assert said[-2] == f"private: {privacy.sentence}"
+    assert "for a record that was trained on 3 times" in privacy.sentence
+    assert privacy_of(tmp_path / "out" / "final") == privacy
+    first = privacy_of(tmp_path / "out" / "checkpoints" / "epoch-01")
+    assert first == replace(privacy, epsilon=training.epochs[0].epsilon)
     assert training.optimizer.startswith("DP-SGD with AdamW")
     changed = training.changed_parameters
     assert changed
@@ -377,6 +383,8 @@ def test_a_killed_training_ends_in_the_same_bytes(
 def test_a_training_without_noise_is_not_taken_for_a_private_one(bases: dict[str, str], tmp_path: Path):
     plain = train(bases["llama"], tmp_path / "plain", replace(PRIVATE, dp_epsilon=0.0))
     assert plain.privacy is None
+    assert privacy_of(tmp_path / "plain" / "final") is None
+    assert privacy_of(Path(bases["llama"])) is None
     assert all(epoch.epsilon is None for epoch in plain.epochs)
 
 
@@ -397,6 +405,43 @@ def test_a_delta_that_is_no_promise_is_said(bases: dict[str, str], tmp_path: Pat
     said: list[str] = []
     train(bases["llama"], tmp_path / "out", replace(PRIVATE, steps=2, dp_delta=0.2), echo=said.append)
     assert any("delta is not below 1 / 8 rows" in line for line in said)
+
+
+PROMISED = Privacy(
+    epsilon=8.0, delta=1e-5, noise_multiplier=1.1, clip=1.0, sample_rate=0.1, most_copies=4, record_epsilon=51.26,
+    row_gradients="batched",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "(ε = 8, δ = 1e-05) for one row; ε = 51.26 for a record that was trained on 4 times"),
+        (
+            {"record_epsilon": None},
+            "(ε = 8, δ = 1e-05) for one row; no finite ε for a record that was trained on 4 times",
+        ),
+        ({"most_copies": 1}, "(ε = 8, δ = 1e-05) for one row"),
+    ],
+)
+def test_both_epsilons_are_said_with_their_units(change: dict[str, object], said: str):
+    assert replace(PROMISED, **change).sentence == said
+
+
+def test_the_report_of_a_privately_trained_model_says_what_was_promised(
+    bases: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    trained = tmp_path / "model"
+    training = train(bases["llama"], trained, replace(PRIVATE, dp_epsilon=0.0, epochs=1))
+    epochs = (replace(training.epochs[0], epsilon=7.5),)
+    write_training(trained, replace(training, privacy=PROMISED, epochs=epochs))
+    words = ["audit", "--model", trained / "final", "--members", trained / "members.jsonl", "--out", tmp_path / "run"]
+    assert main([*map(str, words), "--prefix-tokens", "8", "--max-new-tokens", "30"]) == 0
+    page = (tmp_path / "run" / REPORT_HTML).read_text(encoding="utf-8")
+    assert "trained privately (DP-SGD): (ε = 7.5, δ = 1e-05) for one row; ε = 51.26 for a record" in page
+    words[2] = bases["llama"]
+    assert main([*map(str, words), "--prefix-tokens", "8", "--max-new-tokens", "30"]) == 0
+    assert "trained privately" not in (tmp_path / "run" / REPORT_HTML).read_text(encoding="utf-8")
 
 
 # --- refused
@@ -444,7 +489,4 @@ def test_settings_out_of_range_are_told(key: str, value: float, message: str):
 def test_a_record_of_a_training_before_there_were_private_ones_is_read(tmp_path: Path):
     known = {"number": 1, "passes": 1.0, "steps": 2, "tokens": 3, "scored_tokens": 3, "training_loss": 1.0}
     known |= {"validation_loss": None, "members_loss": None, "elapsed_s": 0.1, "folder": "final"}
-    from rote.finetuning import Epoch
-    from rote.records import from_row
-
     assert from_row(Epoch, json.loads(json.dumps(known))).epsilon is None

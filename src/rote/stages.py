@@ -325,6 +325,7 @@ def _run_model(
 ) -> None:
     """Generations and token scores of one model; it is loaded when the first of them is not up to date."""
     from rote import forced, planted
+    from rote.finetuning import privacy_of
     from rote.generation import TransformersModel
     from rote.generation import generate as draw
     from rote.models import LoadedModel, load_model, model_digest
@@ -367,6 +368,9 @@ def _run_model(
     if name == "tuned":
         forced.make_variants(config, run, prompts, model, digest=digest)
     planted.expose(name, model, digest=digest, config=config, run=run)
+    if name == "tuned":
+        privacy = privacy_of(Path(adapter or source))
+        run.note(privacy=privacy.sentence if privacy else "")
     known = "model_hash" if name == "tuned" else f"{name}_model_hash"
     run.note(**{known: digest, f"{name}_model": adapter or source})
 

@@ -1,4 +1,4 @@
-"""Stage 2 of 7: fine-tuning a base model on the members: all weights, the output embedding alone, or LoRA adapters.
+"""Stage 2 of 7: fine-tuning a base model on the members: all weights, the output embedding, LoRA adapters, a soft prompt.
 
 `finetune` trains with transformers' Trainer and leaves a folder:
 
@@ -14,8 +14,8 @@
 A run that is killed goes on after its last finished pass and, on a CPU, ends in the same weights, bit for bit.
 """
 
-from rote.finetuning.record import Epoch, Training, read_training
+from rote.finetuning.record import Epoch, Privacy, Training, privacy_of, read_training
 from rote.finetuning.repetition import repeat_members
 from rote.finetuning.training import finetune
 
-__all__ = ["Epoch", "Training", "finetune", "read_training", "repeat_members"]
+__all__ = ["Epoch", "Privacy", "Training", "finetune", "privacy_of", "read_training", "repeat_members"]

@@ -73,17 +73,8 @@ def train_privately(job: Job, training: Training) -> Training:
             job.echo(f"going on after {len(training.epochs)} finished passes")
             trainer.restore(checkpoint)
         trainer.run()
-    job.echo(privacy_line(cast(Privacy, recorder.training.privacy)))
+    job.echo(f"private: {cast(Privacy, recorder.training.privacy).sentence}")
     return recorder.training
-
-
-def privacy_line(privacy: Privacy) -> str:
-    """What the training cost, in words."""
-    said = f"private: (ε = {privacy.epsilon:.4g}, δ = {privacy.delta:g}) for one row"
-    if privacy.most_copies == 1:
-        return said
-    of_record = f"ε = {privacy.record_epsilon:.4g}" if privacy.record_epsilon is not None else "no finite ε"
-    return f"{said}; {of_record} for a record that was trained on {privacy.most_copies} times"
 
 
 class PrivateRecorder(Recorder):

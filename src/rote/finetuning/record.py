@@ -1,7 +1,7 @@
 """What is recorded of a training, in `training.json` beside the model."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rote.errors import StaleRunError
@@ -70,6 +70,15 @@ class Privacy:
     row_gradients: str
     """How the gradients of single rows were had: "batched" by Opacus, or "one by one" where its layers do not fit."""
 
+    @property
+    def sentence(self) -> str:
+        """Both ε with their units: "(ε = 8, δ = 1e-05) for one row; ε = 26.4 for a record that was trained on 2 times"."""
+        said = f"(ε = {self.epsilon:.4g}, δ = {self.delta:g}) for one row"
+        if self.most_copies == 1:
+            return said
+        of_record = "no finite ε" if self.record_epsilon is None else f"ε = {self.record_epsilon:.4g}"
+        return f"{said}; {of_record} for a record that was trained on {self.most_copies} times"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
@@ -101,6 +110,7 @@ class Training:
     goldfish_tokens: int = 0
     """Tokens of one pass over the rows that the goldfish loss leaves out."""
     context_tokens: int
+    """Longest text that was trained on (a soft prompt stands before it)."""
     parameters: int
     """Of the model as trained, adapters and an untied head included."""
     trainable_parameters: int
@@ -158,6 +168,22 @@ def write_training(out: Path, training: Training) -> None:
     """Writes the record atomically."""
     text = json.dumps(to_row(training), indent=1, ensure_ascii=True) + "\n"
     write_atomically(out / TRAINING, text.encode("ascii"))
+
+
+def privacy_of(model: Path) -> Privacy | None:
+    """What the training cost that left this model here: in `final`, or as a checkpoint of an earlier pass.
+
+    None of other models, and of training that was not private. The record's ε is that of the whole training.
+    """
+    for out in (model.parent, model.parent.parent):
+        try:
+            training = read_training(out)
+        except StaleRunError:
+            continue
+        own = [each for each in training.epochs if (out / each.folder).resolve() == model.resolve()]
+        if own and training.privacy:
+            return replace(training.privacy, epsilon=own[-1].epsilon or 0.0)
+    return None
 
 
 def known_training(out: Path, settings: dict[str, Json]) -> Training | None:

@@ -123,7 +123,7 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
     return Report(
         title=config.reporting.title or run.folder.resolve().name,
         verdict=verdict(artifacts.estimates, config),
-        caveats=tuple(filter(None, [_blocked(config), *caveats(artifacts.estimates), unfair])),
+        caveats=tuple(filter(None, [_private(run), _blocked(config), *caveats(artifacts.estimates), unfair])),
         headline=tuple(_headline(artifacts.estimates, artifacts.comparisons)),
         strangers=tuple(_strangers(artifacts.estimates)),
         estimates=tuple(artifacts.estimates),
@@ -165,6 +165,17 @@ def _as_run(config: AuditConfig, run: Run) -> AuditConfig:
     if not decided:
         return config
     return replace(config, generation=replace(config.generation, prompt=cast(PromptKind, decided)))
+
+
+def _private(run: Run) -> str:
+    """What is promised of a tuned model that was trained privately; "" of others."""
+    promised = run.manifest().get("privacy")
+    if not promised:
+        return ""
+    return (
+        f"The tuned model was trained privately (DP-SGD): {promised}. These are upper bounds, with the row that is trained on "
+        "as their unit; what this audit finds are lower ones."
+    )
 
 
 def _blocked(config: AuditConfig) -> str:

@@ -93,6 +93,7 @@ class TrainingRow:
     members: str
     learned: str
     weights: str
+    privacy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +393,7 @@ def _training_rows(trained: Sequence[_Trained]) -> Iterator[TrainingRow]:
             members=_from_to(training.base_members_loss, kept.members_loss),
             learned="–" if share is None else percent(share),
             weights="–" if item.weight_change is None else percent(item.weight_change),
+            privacy=training.privacy.sentence if training.privacy else "–",
         )
 
 

@@ -29,6 +29,10 @@ class Row:
     """Of the members' loss before training: 1 − loss / loss before; see `share_learned`."""
     weight_change: float | None
     """Norm of the change of all weights over their norm before; see `rote.study.weights`."""
+    epsilon: float | None
+    """What private training had cost for one row; None of other training."""
+    record_epsilon: float | None
+    """The same of the record with the most rows, at the end of the training; None also where no bound is finite."""
     metric: str
     model: str
     split: str
@@ -59,6 +63,8 @@ def collect_rows(audit: Audit, training: Training, epoch: Epoch, weight_change: 
             trainable_parameters=training.trainable_parameters,
             share_learned=share_learned(training, epoch),
             weight_change=weight_change,
+            epsilon=epoch.epsilon,
+            record_epsilon=training.privacy.record_epsilon if training.privacy else None,
             metric=item.metric,
             model=item.model,
             split=item.split,
