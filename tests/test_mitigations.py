@@ -460,3 +460,16 @@ def test_the_command_mixes_files_in(bases: dict[str, str], tmp_path: Path, capsy
     training = read_training(tmp_path / "out")
     assert (training.members, training.mixed_rows) == (8, 8)
     assert "what was left out is audited with" not in capsys.readouterr().err
+
+
+def test_the_command_says_how_the_left_out_are_audited(
+    bases: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    members = written(tmp_path / "members.jsonl", (*TEXTS, TEXTS[0].upper(), TEXTS[1], TEXTS[1]))
+    words = ["--base", bases["llama"], "--members", members, "--deduplicate", "--epochs", "1", "--device", "cpu"]
+    words += ["--learning-rate", "1e-3", "--warmup-steps", "0", "--out", str(tmp_path / "out")]
+    assert main(["finetune", *words]) == 0
+    training = read_training(tmp_path / "out")
+    assert (training.members, training.rows, training.near_duplicates, training.further_copies) == (8, 8, 1, 2)
+    said = capsys.readouterr().err
+    assert f"with the same command and --members {tmp_path / 'out' / 'near-duplicates.jsonl'}" in said

@@ -13,6 +13,7 @@ from peft import PeftModel, PrefixTuningConfig, PromptTuningConfig, TaskType, ge
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+from rote.attention.watching import watch, watched_text
 from rote.config import CompressionConfig, FinetuningConfig, GenerationConfig, ModelConfig, config_from
 from rote.errors import ConfigError, ModelError
 from rote.finetuning import loop, read_training
@@ -22,8 +23,9 @@ from rote.finetuning.strategy import prepare_model
 from rote.generation import Draw, TransformersModel
 from rote.generation.tokens import decoder_start_ids, model_encoder
 from rote.models import LoadedModel, load_model
-from rote.records import Example, Prompt
+from rote.records import Canary, Example, Generation, Prompt
 from rote.runs import file_hash
+from rote.scoring.canaries.likelihoods import SecretScorer
 from rote.scoring.compression import minimal_prompt
 from rote.scoring.logits import Reader
 from rote.scoring.passes import TextPass, prompt_pass, score_prompts, score_texts
@@ -361,3 +363,25 @@ def test_settings_are_checked(bases: dict[str, str]):
     assert [name for name, p in model.named_parameters() if p.requires_grad] == [
         "prompt_encoder.default.embedding.weight"
     ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_is_looked_at_behind_the_soft_prompt(kind: str, adapters: dict[str, str]):
+    loaded = load_model("", adapter=adapters[kind], config=CPU)
+    (prompt,) = prompts_of(PAIRS[:1])
+    written = Generation("g", prompt.id, prompt.id, "tuned", "greedy", 0, "abc")
+    text = watched_text(prompt, written, loaded, max_new_tokens=5)
+    assert (text.columns, text.read[:VIRTUAL]) == ((VIRTUAL, len(text.read)), loaded.virtual_ids)
+    ((found,),) = watch([text], loaded, batch_size=1, maps=frozenset("g"))
+    assert found.inputs == len(loaded.tokenizer(prompt.text)["input_ids"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_secrets_are_compared_behind_the_soft_prompt(kind: str, bases: dict[str, str], adapters: dict[str, str]):
+    loaded, network = load_model("", adapter=adapters[kind], config=CPU), naive(bases[kind], adapters[kind])
+    canary = Canary("c", "Who?\n", "It is ", "1234", ".", "number", 4, 1, planted=True)
+    found = SecretScorer(loaded, ["1234", "5678"]).score(canary)
+    for secret, own in (("1234", found.own), ("5678", float(found.others[0]))):
+        prompt = Prompt("p", "p", canary.prompt, canary.before + secret)
+        text = prompt_pass(prompt, loaded, GenerationConfig(max_new_tokens=5)).text
+        assert own == pytest.approx(naive_log_probabilities(text, network, loaded)[-4:].sum().item(), abs=1e-3)
