@@ -29,6 +29,8 @@ from rote.finetuning.strategy import prepare_model, set_dropout
 from rote.models import load_model
 from rote.records import Example
 from rote.runs import file_hash
+from rote.study import plan_of, read_study
+from rote.study.running import Done, run_folder
 from test_finetuning import CPU, MEMBERS, OTHERS, PAIRS, TEXTS, example, save_base, trained
 
 torch.set_num_threads(1)
@@ -473,3 +475,23 @@ def test_the_command_says_how_the_left_out_are_audited(
     assert (training.members, training.rows, training.near_duplicates, training.further_copies) == (8, 8, 1, 2)
     said = capsys.readouterr().err
     assert f"with the same command and --members {tmp_path / 'out' / 'near-duplicates.jsonl'}" in said
+
+
+STUDY = """
+match_over = ["strategy"]
+[settings]
+model.base = "shipped:decoder"
+corpus.members = "shipped:dialogue"
+[factors.strategy]
+full = { finetuning.early_stopping = 1 }
+"""
+
+
+def test_the_final_audit_of_a_study_is_that_of_the_pass_that_was_kept(bases: dict[str, str], tmp_path: Path):
+    (tmp_path / "study.toml").write_text(STUDY, encoding="utf-8")
+    _, matched = plan_of(read_study(tmp_path / "study.toml")).audits
+    training = trained(bases["llama"], tmp_path / "out", **OVERFITS | {"learning_rate": 3e-2, "early_stopping": 1})
+    assert training.kept != training.epochs[-1]
+    kept, last = (run_folder(Done(matched, item, training), tmp_path) for item in (training.kept, training.epochs[-1]))
+    assert kept.name.endswith("-final")
+    assert last.name.endswith("-matched")
