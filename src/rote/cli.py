@@ -143,7 +143,9 @@ def _add_command(commands: "argparse._SubParsersAction[Parser]", command: Comman
             "--out", type=Path, default=Path("comparison.html"), help="HTML page to write", metavar="FILE"
         )
     elif command.name == "study":
-        part.add_argument("files", type=Path, nargs="+", help="TOML file of a study; several get one page", metavar="FILE")
+        part.add_argument(
+            "files", type=Path, nargs="+", help="TOML file of a study; several get one page", metavar="FILE"
+        )
         part.add_argument(
             "--out", type=Path, help="folder (default: runs/NAME-OF-FILE; of several runs/studies)", metavar="DIR"
         )
