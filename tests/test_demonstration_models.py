@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from rote import demonstration
 from rote.config import GenerationConfig
-from rote.demonstration import DECODER, ENCODER_DECODER
 from rote.finetuning import Epoch, Training
 from rote.finetuning.matching import matched_epochs
 from rote.generation import TransformersModel, generate
 from rote.models import load_model
 from rote.records import Prompt
 
-MODELS = [pytest.param(DECODER, id="decoder"), pytest.param(ENCODER_DECODER, id="encoder-decoder")]
+MODELS = [pytest.param(folder, id=name) for name, folder in demonstration.MODELS.items()]
 
 
 @pytest.mark.parametrize("folder", MODELS)

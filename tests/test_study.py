@@ -1,12 +1,19 @@
 """Studies: what a file may say, what is shared, what happens to a cell that fails, the table and the page."""
 
 import csv
+import dataclasses
 import doctest
-from dataclasses import replace
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from rote import demonstration
 from rote.cli import main
@@ -15,12 +22,16 @@ from rote.config import load_config
 from rote.errors import ConfigError, RoteError
 from rote.finetuning import Epoch, Training
 from rote.finetuning.record import write_training
+from rote.models import load_model
 from rote.records import Estimate
 from rote.reporting import study as page
 from rote.reporting.study import non_dominated
 from rote.runs import ESTIMATES, Run
 from rote.study import plan_of, read_study, run_study
-from rote.study.running import Done, run_folder
+from rote.study.table import share_learned
+from rote.study.weights import weight_change
+
+STUDIES = Path(__file__).parent.parent / "studies"
 
 FILE = """
 title = "Strategies <script>"
@@ -130,12 +141,20 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path, capsys: pyt
 class FakeCommands:
     """Does what finetune and audit would leave behind; fails where it is told to."""
 
-    def __init__(self, fails: str = "") -> None:
+    def __init__(self, fails: str = "", killed_after: int = 1000) -> None:
         self.fails = fails
+        self.killed_after = killed_after
         self.calls: list[tuple[str, str]] = []
 
     def __call__(self, _: Commands, *words: object) -> None:
         name, out = str(words[0]), Path(str(words[-1]))
+        if len(self.calls) >= self.killed_after:
+            raise KeyboardInterrupt
+        if name == "attend":
+            self.calls.append((name, out.name))
+            if self.fails == "attend":
+                raise RoteError("`rote attend` failed")
+            return
         config = load_config(Path(str(words[2])))
         self.calls.append((name, out.name))
         strategy = config.finetuning.strategy
@@ -262,21 +281,156 @@ def test_documented_examples() -> None:
     assert doctest.testmod(page).failed == 0
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parent.parent / "studies").glob("*.toml")), ids=lambda p: p.stem
-)
-def test_shipped_studies_can_be_planned(path: Path) -> None:
-    plan = plan_of(read_study(path))
-    assert plan.audits
-    assert all(Path(model.config.corpus.members).exists() for model in plan.models)
+@pytest.mark.parametrize("path", sorted(STUDIES.rglob("*.toml")), ids=lambda p: p.relative_to(STUDIES).as_posix())
+def test_shipped_studies_can_be_planned_without_a_network(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", str(path), "--dry-run"]) == 0
+    said = capsys.readouterr().err
+    is_full = path.parent.name == "full"
+    assert ("left: more than" in said) == is_full
+    sources = {model.config.corpus.members for model in plan_of(read_study(path)).models}
+    assert all(Path(source).is_file() != is_full for source in sources)
 
 
-def test_the_final_audit_is_that_of_the_pass_that_was_kept(tmp_path: Path) -> None:
-    made = training("full", (3.0, 2.0, 2.5))
-    folders = ("checkpoints/epoch-01", "final", "checkpoints/epoch-03")
-    made = replace(made, epochs=tuple(replace(e, folder=f) for e, f in zip(made.epochs, folders, strict=True)))
-    _, matched = plan_of(read_study(written(tmp_path))).audits[:2]
-    assert matched.checkpoint == "matched"
-    kept, last = (run_folder(Done(matched, made.epochs[at], made), tmp_path) for at in (1, 2))
-    assert kept.name.endswith("-final")
-    assert last.name.endswith("-matched")
+def test_every_shipped_study_has_a_small_and_a_full_version() -> None:
+    full = {path.name for path in (STUDIES / "full").glob("*.toml")}
+    assert full == {path.name for path in STUDIES.glob("*.toml")} - {"strategies.toml"}
+
+
+def test_of_named_combinations_only_those_are_made(tmp_path: Path) -> None:
+    more = """
+[[only]]
+strategy = ["full"]
+
+[[only]]
+strategy = "lora"
+prefix = ["50"]
+
+[[without]]
+strategy = ["full", "lora"]
+prefix = "20"
+
+[[attend]]
+strategy = "lora"
+"""
+    cells = read_study(written(tmp_path, FILE + more)).cells
+    assert [(cell.name, cell.attend) for cell in cells] == [("full-50", False), ("lora-50", True)]
+    with pytest.raises(ConfigError, match=r"\[\[only\]\]: no factor 'strateg' \(did you mean 'strategy'\?\)"):
+        read_study(written(tmp_path, FILE + '\n[[only]]\nstrateg = "lora"\n'))
+    with pytest.raises(ConfigError, match=r"\[\[attend\]\] must hold factor = level, found 'lora'"):
+        read_study(written(tmp_path, 'attend = "lora"\n' + FILE))
+
+
+def test_files_that_are_mixed_in_may_be_shipped_ones(tmp_path: Path) -> None:
+    text = FILE.replace('finetuning.strategy = "full"', 'finetuning.mix = ["shipped:qa", "owner/name"]')
+    config = read_study(written(tmp_path, text)).cells[0].config
+    assert config.finetuning.mix == (str(demonstration.records("qa")), "owner/name")
+
+
+def test_attention_is_looked_at_after_the_audits_and_its_failure_keeps_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, said = FakeCommands(fails="attend"), []
+    monkeypatch.setattr(Commands, "rote", lambda self, *words: fake(self, *words))
+    text = FILE + '\n[[attend]]\nstrategy = "full"\nprefix = "20"\n'
+    outcome = run_study(plan_of(read_study(written(tmp_path, text))), tmp_path / "out", echo=said.append)
+    assert [name for name, _ in fake.calls].count("attend") == 1
+    assert fake.calls[-1][0] == "attend"
+    assert outcome.exit_code == 4
+    assert any("cell full-20: its attention failed" in line for line in said)
+    assert {row.cell for row in outcome.rows} == {"full-20", "full-50", "lora-20", "lora-50"}
+
+
+def test_several_studies_get_a_folder_each_and_one_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = FakeCommands()
+    monkeypatch.setattr(Commands, "rote", lambda self, *words: fake(self, *words))
+    first = written(tmp_path)
+    (tmp_path / "second.toml").write_text(FILE.replace("Strategies", "More"), encoding="utf-8")
+    out = tmp_path / "out"
+    assert main(["study", str(first), str(tmp_path / "second.toml"), "--out", str(out)]) == 0
+    text = (out / "study.html").read_text(encoding="utf-8")
+    assert "Strategies &lt;script&gt; · More &lt;script&gt;" in text
+    links = re.findall(r'href="([^"#]+)"', text)
+    assert links
+    assert all((out / link).exists() for link in links)
+    assert {link.split("/")[0] for link in links} == {"strategies", "second"}
+    assert (out / "second" / "table.csv").exists()
+    assert main(["study", str(first), str(first)]) == 2
+    assert "different names, found strategies, strategies" in capsys.readouterr().err
+
+
+def test_a_study_that_is_killed_anywhere_goes_on_and_ends_in_the_same_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(read_study(written(tmp_path)))
+
+    def table(out: Path, fake: FakeCommands) -> bytes:
+        monkeypatch.setattr(Commands, "rote", lambda self, *words: fake(self, *words))
+        run_study(plan, out, echo=lambda _: None)
+        return (out / "table.csv").read_bytes()
+
+    whole = table(tmp_path / "whole", FakeCommands())
+    for commands in range(8):
+        out = tmp_path / str(commands)
+        with pytest.raises(KeyboardInterrupt):
+            table(out, FakeCommands(killed_after=commands))
+        assert table(out, FakeCommands()) == whole
+
+
+@pytest.mark.slow
+def test_a_real_study_that_is_killed_goes_on_and_ends_in_the_same_table(tmp_path: Path) -> None:
+    text = FILE.replace("limit = 20", "limit = 6\n[settings.finetuning]\nepochs = 2\nwarmup_steps = 0")
+    study = written(tmp_path, text.replace("shipped:decoder", "shipped:decoder-180k"))
+
+    def start(out: str) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", "rote.cli", "study", str(study), "--out", str(tmp_path / out)]
+        return subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    killed = start("killed")
+    while not list((tmp_path / "killed").glob("audits/*/prompts.jsonl")):
+        assert killed.poll() is None
+        time.sleep(0.2)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed" / "table.csv").exists()
+    assert start("killed").wait() == 0
+    assert start("whole").wait() == 0
+    assert (tmp_path / "killed" / "table.csv").read_bytes() == (tmp_path / "whole" / "table.csv").read_bytes()
+
+
+def test_the_page_shows_the_frontier_the_factors_and_how_the_models_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeCommands()
+    monkeypatch.setattr(Commands, "rote", lambda self, *words: fake(self, *words))
+    text = FILE.replace("lora = {", '"lora <b>" = {').replace('"20"', '"20 <i>"')
+    run_study(plan_of(read_study(written(tmp_path, text))), tmp_path / "out", echo=lambda _: None)
+    page = (tmp_path / "out" / "study.html").read_text(encoding="utf-8")
+    assert "<b>-" not in page
+    assert "<i>" not in page
+    assert "Exact memorisation against utility" in page
+    assert re.search(r'<ol class="best">\s*<li><b><bdi>lora &lt;b&gt;-50', page)
+    assert "By <bdi>strategy</bdi>" in page
+    assert "By <bdi>prefix</bdi>" in page
+    assert "Loss by pass" in page
+    assert re.search(r"full</bdi></th><td[^>]*>10 of 10</td>", page)
+
+
+def test_what_was_learned_is_a_share_of_the_loss_before() -> None:
+    made = dataclasses.replace(training("full", (3.0, 2.0)), base_members_loss=4.0)
+    assert [share_learned(made, epoch) for epoch in made.epochs] == [0.25, 0.5]
+    assert share_learned(training("full", (3.0,)), made.epochs[0]) is None
+
+
+def test_weights_that_all_grow_by_a_tenth_moved_by_a_tenth(tmp_path: Path) -> None:
+    base = str(demonstration.MODELS["decoder-180k"])
+    assert weight_change(base, base) == 0.0
+    loaded = load_model(base)
+    with torch.no_grad():
+        for weight in loaded.model.parameters():
+            weight *= 1.1
+    loaded.model.save_pretrained(tmp_path / "grown")
+    loaded.tokenizer.save_pretrained(tmp_path / "grown")
+    assert weight_change(str(tmp_path / "grown"), base) == pytest.approx(0.1, rel=1e-5)
+    assert weight_change(str(demonstration.DECODER), base) is None
