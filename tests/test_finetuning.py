@@ -1,4 +1,3 @@
-import gc
 import json
 import os
 import signal
@@ -6,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +31,8 @@ from rote.generation.tokens import token_encoder
 from rote.models import load_model
 from rote.records import Example, content_id
 from rote.runs import file_hash
+
+pytestmark = pytest.mark.usefixtures("frozen_heap")
 
 torch.set_num_threads(1)
 END, PAD = "</s>", "<pad>"
@@ -88,14 +88,6 @@ def save_base(folder: Path, kind: str, *, tied: bool = True, width: int = 48) ->
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _frozen_heap() -> Iterator[None]:
-    """The Trainer collects garbage; with all of torch on the heap that takes longer than these trainings."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,9 @@
 """What `rote finetune` can do against memorisation: de-duplication, the goldfish loss, dropout, early stopping, mixing."""
 
-import gc
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,15 +32,9 @@ from rote.study import plan_of, read_study
 from rote.study.running import Done, run_folder
 from test_finetuning import CPU, MEMBERS, OTHERS, PAIRS, TEXTS, example, save_base, trained
 
+pytestmark = pytest.mark.usefixtures("frozen_heap")
+
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _frozen_heap() -> Iterator[None]:
-    """As in test_finetuning: the Trainer collects garbage."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,9 @@
 What needs Opacus (the extra `privacy`) is marked slow, as are the tests of all optional extras.
 """
 
-import gc
 import importlib.util
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +25,8 @@ from rote.models import load_model
 from rote.records import Example, content_id, from_row
 from rote.runs import REPORT_HTML, file_hash
 
+pytestmark = pytest.mark.usefixtures("frozen_heap")
+
 needs_opacus = pytest.mark.skipif(
     importlib.util.find_spec("opacus") is None, reason="needs Opacus: pip install 'rote[privacy]'"
 )
@@ -35,13 +35,6 @@ PRIVATE = FinetuningConfig(
     epochs=3, batch_size=3, learning_rate=3e-3, warmup_steps=0, lora_rank=4, dp_epsilon=8.0, dp_delta=1e-4
 )
 KINDS = ("gpt2", "llama", "t5")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _frozen_heap() -> Iterator[None]:
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """Soft prompts: trained through peft, and then read as tokens; peft's own forward is the reference."""
 
-import gc
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,18 +31,12 @@ from rote.scoring.schemes import PLAIN
 from rote.scoring.store import TokenStore
 from test_finetuning import CPU, PAIRS, VALIDATION, example, save_base, trained, weights
 
+pytestmark = pytest.mark.usefixtures("frozen_heap")
+
 torch.set_num_threads(1)
 KINDS = ("llama", "gpt2", "t5")
 VIRTUAL = 5
 SOFT = {"strategy": "prompt", "prompt_tokens": VIRTUAL, "learning_rate": 1e-1}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _frozen_heap() -> Iterator[None]:
-    """As in test_finetuning: the Trainer collects garbage."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
