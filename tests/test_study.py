@@ -410,7 +410,7 @@ def test_the_page_shows_the_frontier_the_factors_and_how_the_models_learned(
     assert "<b>-" not in page
     assert "<i>" not in page
     assert "Exact memorisation against utility" in page
-    assert re.search(r'<ol class="best">\s*<li><b><bdi>lora &lt;b&gt;-50', page)
+    assert re.search(r'<ol class="best">\s*<li><b><bdi>lora &lt;b&gt;</bdi>', page)
     assert "By <bdi>strategy</bdi>" in page
     assert "By <bdi>prefix</bdi>" in page
     assert "Loss by pass" in page

@@ -245,19 +245,17 @@ class _Dot:
     utility: Estimate
     is_best: bool
 
-    @property
-    def name(self) -> str:
-        more = len(self.cells) - NAMED
-        return ", ".join(self.cells[:NAMED]) + (f" and {more} more" if more > 0 else "")
-
 
 def _comparable(done: "Sequence[Done]") -> "Iterator[list[Done]]":
-    """Cells of the same records and prompts, two or more: the loss on other records is another loss."""
+    """Cells of the same records and prompts, two or more: the loss on other records is another loss.
+
+    An encoder-decoder, which learns completions whatever the settings say, reads other prompts than a decoder.
+    """
     groups: dict[str, list[Done]] = {}
     for item in done:
         config = item.audit.cell.config
-        asked = config.generation
-        key = f"{settings_of(config.corpus)} {asked.prompt} {asked.prefix_tokens} {asked.max_new_tokens}"
+        asked, is_other = config.generation, item.training is not None and item.training.loss != config.finetuning.loss
+        key = f"{settings_of(config.corpus)} {asked.prompt} {asked.prefix_tokens} {asked.max_new_tokens} {is_other}"
         groups.setdefault(key, []).append(item)
     yield from (group for group in groups.values() if len(group) > 1)
 
@@ -305,7 +303,12 @@ def _frontier(
     levels = dict.fromkeys(item.audit.cell.level(shape) if shape else "" for item in group)
     styles = {level: place % factors.MAX_SERIES for place, level in enumerate(levels) if level in found}
     numbers = {dot: place for place, dot in enumerate((dot for dot in dots if dot.is_best), start=1)}
-    points = [Point(dot.name, styles[dot.style], dot.utility, dot.leakage, numbers.get(dot, 0)) for dot in dots]
+    cells = [item.audit.cell for item in group]
+    names_ = factors.names_of([tuple(level for _, level in cell.levels) for cell in cells])
+    named = {cell.name: name or cell.name for cell, name in zip(cells, names_, strict=True)}
+    points = [
+        Point(_name(dot, named), styles[dot.style], dot.utility, dot.leakage, numbers.get(dot, 0)) for dot in dots
+    ]
     shared = _shared_levels(group, done)
     chart = frontier_chart(
         f"{title_of(leakage)} against utility" + (f": {shared}" if shared else ""),
@@ -315,8 +318,13 @@ def _frontier(
         [Series(level, style, ()) for level, style in styles.items()],
     )
     if chart and len(dots) > 1:
-        best = tuple(Best(dot.name, figure(dot.leakage).main, figure(dot.utility).main) for dot in numbers)
+        best = tuple(Best(_name(dot, named), figure(dot.leakage).main, figure(dot.utility).main) for dot in numbers)
         yield Frontier(chart, best)
+
+
+def _name(dot: _Dot, named: Mapping[str, str]) -> str:
+    more = len(dot.cells) - NAMED
+    return "; ".join(named[cell] for cell in dot.cells[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _shared_levels(group: "Sequence[Done]", done: "Sequence[Done]") -> str:
