@@ -81,7 +81,7 @@ def test_repetition_beside_de_duplication_is_told():
     with pytest.raises(
         ConfigError, match=r"repetition = \[1, 4\] repeats what finetuning\.deduplicate .*one of the two"
     ):
-        deduplicate(encoded(*MEMBERS), seed=0, repetition=(1, 4))
+        FinetuningConfig(repetition=(1, 4), deduplicate=True)
 
 
 def test_what_was_left_out_is_said_and_no_longer_a_member(bases: dict[str, str], tmp_path: Path):

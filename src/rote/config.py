@@ -192,6 +192,13 @@ class FinetuningConfig:
     )
     seed: int = setting(0, "seed of the order, the dropout and the dealing")
 
+    def __post_init__(self) -> None:
+        if self.repetition and self.deduplicate:
+            raise ConfigError(
+                f"finetuning.repetition = {list(self.repetition)} repeats what finetuning.deduplicate trains on once: "
+                "give one of the two"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationConfig:

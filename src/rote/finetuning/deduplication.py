@@ -1,10 +1,8 @@
 """De-duplication: of each duplicate group one record is trained on, once (Lee et al. 2022 for the near-duplicates)."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from rote.errors import ConfigError
 from rote.finetuning.encoding import Encoded
 from rote.records import Example, content_id
 
@@ -19,21 +17,13 @@ class Deduplicated(NamedTuple):
     """Exact copies of kept records."""
 
 
-def deduplicate(encoded: Encoded, *, seed: int, repetition: Sequence[int] = ()) -> Deduplicated:
+def deduplicate(encoded: Encoded, *, seed: int) -> Deduplicated:
     """Keeps the record of each group whose hash of seed and id is smallest, with one copy.
 
     The groups are those of the corpus stage: near-duplicates and records that share their context, which is what the
     intervals of an audit and its split into members and non-members go by, too. The order of the records does not
     matter. Records without a token to learn stand for no group.
-
-    Raises:
-        ConfigError: a repetition is given as well, which would plant the copies anew.
     """
-    if repetition:
-        raise ConfigError(
-            f"finetuning.repetition = {list(repetition)} repeats what finetuning.deduplicate trains on once: "
-            "give one of the two"
-        )
     chosen: dict[str, str] = {}
     for example in sorted(encoded.examples, key=lambda each: content_id(str(seed), each.id), reverse=True):
         chosen[example.group] = example.id

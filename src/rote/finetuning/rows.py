@@ -124,7 +124,7 @@ def _deduplicated(learned: Encoded, *, config: FinetuningConfig, echo: Echo) -> 
     """The members that are trained on; all of them where nothing is to be left out."""
     if not config.deduplicate:
         return Deduplicated(learned, (), 0)
-    once = deduplicate(learned, seed=config.seed, repetition=config.repetition)
+    once = deduplicate(learned, seed=config.seed)
     echo(
         f"de-duplication: {len(once.left_out)} of {len(learned.rows)} members are like one that is trained on and left "
         f"out ({NEAR_DUPLICATES}), as are {once.further_copies} exact copies"
