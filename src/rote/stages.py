@@ -378,13 +378,12 @@ def _run_model(
 def _forbidden(model: "LoadedModel", config: AuditConfig, run: Run) -> "ForbiddenTokens | None":
     """The runs of the members' texts that no model may complete: base and tuned model are decoded in the same way."""
     from rote.generation import forbidden_tokens, training_tokens
-    from rote.generation.tokens import token_encoder
+    from rote.generation.tokens import model_encoder
 
     if not config.generation.block_verbatim:
         return None
     members = (example for example in run.read(runs.EXAMPLES, Example) if example.split == "member")
-    encoder = token_encoder(model.tokenizer, is_encoder_decoder=model.is_encoder_decoder)
-    return forbidden_tokens(training_tokens(members, encoder), config.generation.block_verbatim)
+    return forbidden_tokens(training_tokens(members, model_encoder(model)), config.generation.block_verbatim)
 
 
 def _recheck(

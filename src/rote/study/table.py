@@ -10,6 +10,7 @@ from rote.runs import CANARY_ESTIMATES, ESTIMATES, SEPARATIONS, Run
 from rote.study.plan import Audit
 
 PARQUET, CSV = "table.parquet", "table.csv"
+FIGURE_COLUMNS = ("metric", "model", "split", "stratum", "value", "low", "high", "n", "events", "method")
 SEPARATION = ":"
 """Between score and statistic in the metric of a row that tells members from non-members, e.g. "text_loss:auc"."""
 
@@ -33,17 +34,7 @@ class Row:
     """What private training had cost for one row; None of other training."""
     record_epsilon: float | None
     """The same of the record with the most rows, at the end of the training; None also where no bound is finite."""
-    metric: str
-    model: str
-    split: str
-    stratum: str
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    events: int | None
-    method: str
-    reason: str
+    figure: Estimate
     run: str
     """The run folder, relative to the study's."""
 
@@ -65,17 +56,7 @@ def collect_rows(audit: Audit, training: Training, epoch: Epoch, weight_change: 
             weight_change=weight_change,
             epsilon=epoch.epsilon,
             record_epsilon=training.privacy.record_epsilon if training.privacy else None,
-            metric=item.metric,
-            model=item.model,
-            split=item.split,
-            stratum=item.stratum,
-            value=item.value,
-            low=item.low,
-            high=item.high,
-            n=item.n,
-            events=item.events,
-            method=item.method,
-            reason=item.reason or "",
+            figure=item,
             run=f"audits/{run.folder.name}",
         )
         for item in found
@@ -119,7 +100,10 @@ def write_table(rows: Sequence[Row], out: Path) -> None:
     columns: dict[str, list[object]] = {
         f"factor.{name}": [dict(row.levels).get(name) for row in rows] for name in factors
     }
-    columns |= {field: [getattr(row, field) for row in rows] for field in Row.__slots__ if field != "levels"}
+    own = [field for field in Row.__slots__ if field not in ("levels", "figure", "run")]
+    columns |= {field: [getattr(row, field) for row in rows] for field in own}
+    columns |= {field: [getattr(row.figure, field) for row in rows] for field in FIGURE_COLUMNS}
+    columns |= {"reason": [row.figure.reason or "" for row in rows], "run": [row.run for row in rows]}
     table = pa.table(columns)
     for name, write in ((PARQUET, parquet.write_table), (CSV, csv.write_csv)):
         temporary = out / f".{name}.tmp"
