@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from machine import machine
+from machine import machine, progress, report
 from pan_corpus import Corpus, read_corpus
 from plain import align as align_plainly
 from plain import nltk_tokenizer
@@ -91,16 +91,6 @@ def main() -> int:
         in_own_process(name, one, two)
     measure_first()
     return 0
-
-
-def report(what: str, **values: object) -> None:
-    """One line of the result."""
-    print(json.dumps({"what": what, **values}), flush=True)
-
-
-def progress(text: str) -> None:
-    """One line for who waits."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def document_pairs(corpus: Corpus, count: int) -> list[Task]:

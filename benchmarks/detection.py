@@ -13,9 +13,7 @@ Seconds are CPU seconds of one thread. One JSON object per line on stdout, progr
 """
 
 import argparse
-import json
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -26,7 +24,7 @@ from itertools import islice
 from pathlib import Path
 
 from growth import fitted_exponent, plot
-from machine import machine
+from machine import machine, peak_memory_mb, progress, report
 from plain import align as align_plainly
 from plain import nltk_tokenizer
 from shared_records import EDIT_RATES, Query, make_queries, records
@@ -77,16 +75,6 @@ def main() -> int:
     return 0
 
 
-def report(what: str, **values: object) -> None:
-    """One line of the result."""
-    print(json.dumps({"what": what, **values}), flush=True)
-
-
-def progress(text: str) -> None:
-    """One line for who waits."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def make_task(count: int, chars: int, generations: int) -> Task:
     """Every record is an example; generation i was prompted with the record that it copies, or with record i."""
     found = records(chars)
@@ -116,7 +104,7 @@ def measure_ours(count: int, chars: int, generations: int, preset: str) -> dict[
     with tempfile.TemporaryDirectory() as folder:
         detect(warm, Path(folder), preset)
     task = make_task(count, chars, generations)
-    texts_mb = memory_mb()
+    texts_mb = peak_memory_mb()
     progress(f"rote: {generations:,} generations against {count:,} records …")
     with tempfile.TemporaryDirectory() as folder:
         seconds, matches = detect(task, Path(folder), preset)
@@ -125,17 +113,12 @@ def measure_ours(count: int, chars: int, generations: int, preset: str) -> dict[
         **{f"{step}_s": value for step, value in seconds.items()},
         "generations_per_s": generations / spent,
         "memory_before_mb": texts_mb,
-        "peak_memory_mb": memory_mb(),
+        "peak_memory_mb": peak_memory_mb(),
     }
     size = sum(len(example.text) for example in task.examples)
     report("rote", records=count, characters=size, generations=generations, preset=preset, **figures)
     report("rote: share of copies found", **found_shares(task, matches))
     return figures
-
-
-def memory_mb() -> float:
-    """Largest resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def detect(task: Task, folder: Path, preset: str) -> tuple[dict[str, float], list[Match]]:

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from machine import machine
+from machine import machine, progress, report
 from numpy.typing import NDArray
 from shared_records import make_queries, records
 
@@ -49,16 +49,6 @@ def main() -> int:
         if not arguments.without_peer:
             measure_peer(texts, queries[: arguments.peer_queries], Path(folder), ours)
     return 0
-
-
-def report(what: str, **values: object) -> None:
-    """One line of the result."""
-    print(json.dumps({"what": what, **values}), flush=True)
-
-
-def progress(text: str) -> None:
-    """One line for who waits."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def texts_of(megabytes: float) -> tuple[list[str], list[str]]:

@@ -1,8 +1,10 @@
-"""The machine that a benchmark ran on."""
+"""What benchmarks print: the machine that they ran on, their results, and how far they are."""
 
+import json
 import os
 import platform
 import resource
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,3 +27,13 @@ def machine() -> dict[str, object]:
 def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, mapped files included."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def report(what: str, **values: object) -> None:
+    """One line of the result."""
+    print(json.dumps({"what": what, **values}), flush=True)
+
+
+def progress(text: str) -> None:
+    """One line for who waits."""
+    print(text, file=sys.stderr, flush=True)

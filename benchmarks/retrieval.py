@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from machine import machine, peak_memory_mb
+from machine import machine, peak_memory_mb, progress, report
 from shared_records import EDIT_RATES, Query, make_queries, passages
 
 from rote.config import RetrievalConfig
@@ -92,16 +92,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         measure(names, arguments.passages, arguments.queries, arguments.rounds, Path(folder))
     return 0
-
-
-def report(what: str, **values: object) -> None:
-    """One line of the result."""
-    print(json.dumps({"what": what, **values}), flush=True)
-
-
-def progress(text: str) -> None:
-    """One line for who waits."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def measure(names: Sequence[str], count: int, asked: int, rounds: int, folder: Path) -> None:
@@ -197,8 +187,7 @@ class Rote:
 class Bm25s:
     """bm25s with its Numba backend; asked for numbers of terms."""
 
-    def __init__(self) -> None:
-        self.reader = TermReader("en", without_stop_words=True)
+    reader: TermReader
 
     def numbers(self, texts: Sequence[str]) -> list[list[int]]:
         found = self.reader.read(texts)
@@ -207,7 +196,7 @@ class Bm25s:
     def build(self, texts: Sequence[str], folder: Path) -> None:
         from bm25s import BM25
 
-        self.__init__()
+        self.reader = TermReader("en", without_stop_words=True)
         rows = [row for at in range(0, len(texts), 10_000) for row in self.numbers(texts[at : at + 10_000])]
         vocabulary = {term: number for number, term in enumerate(self.reader.terms)}
         bm25 = BM25(k1=1.2, b=0.75, method="lucene", backend="numba")
@@ -228,24 +217,24 @@ class Bm25s:
 class Tantivy:
     """tantivy, one thread; asked for Boolean queries of terms, which are named by their numbers."""
 
-    def __init__(self) -> None:
-        self.bm25s = Bm25s()
+    terms: Bm25s
 
     def build(self, texts: Sequence[str], folder: Path) -> None:
         import tantivy
 
-        self.__init__()
+        self.terms = Bm25s()
+        self.terms.reader = TermReader("en", without_stop_words=True)
         folder.mkdir()
         index = tantivy.Index(_schema(), path=str(folder))
         writer = index.writer(heap_size=512_000_000, num_threads=1)
         for at in range(0, len(texts), 10_000):
-            for place, row in enumerate(self.bm25s.numbers(texts[at : at + 10_000]), at):
+            for place, row in enumerate(self.terms.numbers(texts[at : at + 10_000]), at):
                 writer.add_document(tantivy.Document(place=place, body=" ".join(map(str, row))))
         writer.commit()
         writer.wait_merging_threads()
 
     def asked(self, texts: Sequence[str]) -> Sequence[object]:
-        return self.bm25s.asked(texts)
+        return self.terms.asked(texts)
 
     def open(self, folder: Path) -> Callable[[list[list[int]]], Found]:
         import tantivy

@@ -11,14 +11,13 @@ One JSON object per line:
 
 import argparse
 import difflib
-import json
 import random
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from machine import machine
+from machine import machine, report
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -41,11 +40,6 @@ def main() -> int:
     report("machine", **machine())
     report("texts", pairs=len(pairs), words=arguments.words, chars=sum(map(len, pairs[0])) / 2)
     return int(not (rouge_is_equal(pairs) and runs_are_equal(pairs)))
-
-
-def report(what: str, **values: object) -> None:
-    """One line of the result."""
-    print(json.dumps({"what": what, **values}), flush=True)
 
 
 def make_pair(count: int, seed: int) -> Pair:
