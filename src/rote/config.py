@@ -474,9 +474,8 @@ def config_from(table: Mapping[str, object], *, problems: Sequence[str] = (), wh
             values[name] = _section(name, known[name], content, found)
     if found:
         prefix = f"{where}: " if where else ""
-        raise ConfigError(
-            prefix + "; ".join(found) if len(found) == 1 else prefix + "\n  ".join(["", *found]).lstrip("\n")
-        )
+        several = "\n  ".join([f"{len(found)} settings are wrong:", *found])
+        raise ConfigError(prefix + (found[0] if len(found) == 1 else several))
     return AuditConfig(**values)  # type: ignore[arg-type]
 
 
