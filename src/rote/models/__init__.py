@@ -5,11 +5,12 @@
 
 from rote.models.adapters import adapter_base
 from rote.models.folders import check_folder, check_safetensors, model_digest
-from rote.models.loaded import LoadedModel, pick_device, quiet
+from rote.models.loaded import Batching, LoadedModel, pick_device, quiet
 from rote.models.loading import is_encoder_decoder, load_model
 from rote.models.tokenizers import load_tokenizer, tokenizer_digest, tokenizer_source
 
 __all__ = [
+    "Batching",
     "LoadedModel",
     "adapter_base",
     "check_folder",

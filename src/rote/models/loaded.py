@@ -4,13 +4,17 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rote.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+Batching = Literal["any", "equal lengths", "one"]
+"""Texts that may share a batch: any, only texts with equally many tokens, or none (batch size 1)."""
 
 
 @contextmanager
@@ -70,6 +74,10 @@ class LoadedModel:
     """Ids of a soft prompt, which stand before everything that the model reads; see `rote.models.soft_prompts`."""
     notes: tuple[str, ...] = ()
     """What was done to load it that its user should know, a sentence each: for the terminal, manifest and report."""
+    batching: Batching = "any"
+    """Which texts the model may read together, as found by trying it; see `rote.soundness`."""
+    uses_cache: bool = True
+    """Whether generation continues from a cache; otherwise each step reads the whole text again."""
 
     @property
     def device(self) -> "torch.device":
