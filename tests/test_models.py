@@ -107,7 +107,9 @@ def test_other_kinds_of_adapters(decoder, tmp_path):
     said = save_adapter(decoder, tmp_path / "ia3", config)
     assert torch.allclose(logits(load_model("", adapter=str(tmp_path / "ia3")).model), said, atol=1e-3)
     save_adapter(decoder, tmp_path / "prefix", PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2))
-    with pytest.raises(ModelError, match=r"prefix: neither an adapter that can be merged .* nor a soft prompt"):
+    with pytest.raises(
+        ModelError, match=r"prefix: does not fit the model: PREFIX_TUNING keeps keys and values for every layer"
+    ):
         load_model("", adapter=str(tmp_path / "prefix"))
 
 
@@ -184,7 +186,7 @@ def test_corrupt_weights_are_named(decoder, tmp_path, content):
 
 def test_corrupt_configs_are_named(decoder, tmp_path):
     damage = lambda folder: (folder / "config.json").write_text("{")  # noqa: E731
-    with pytest.raises(ModelError, match=r"m: no model can be loaded: .+"):
+    with pytest.raises(ModelError, match=r"m: config\.json cannot be read: .+"):
         load_model(broken(decoder, tmp_path / "m", damage))
 
 
@@ -240,7 +242,7 @@ def test_an_adapter_whose_base_is_gone_or_not_named(decoder, tmp_path):
     with pytest.raises(ModelError, match=r"names no base model; give one with --base"):
         load_model("", adapter=str(tmp_path / "a"))
     path.write_text("{")
-    with pytest.raises(ModelError, match=r"a: no PEFT adapter can be loaded"):
+    with pytest.raises(ModelError, match=r"a: adapter_config\.json cannot be read: Expecting"):
         load_model("", adapter=str(tmp_path / "a"))
 
 

@@ -321,12 +321,12 @@ def test_soft_prompts_that_do_not_fit_are_told(bases: dict[str, str], adapters: 
     strange.mkdir()
     (strange / "adapter_config.json").write_text((Path(adapters["gpt2"]) / "adapter_config.json").read_text())
     save_file({"prompt_embeddings": torch.zeros(5, 48), "more": torch.zeros(1)}, strange / "adapter_model.safetensors")
-    with pytest.raises(ModelError, match=r"prompt_embeddings alone is expected, found \['more'\]"):
+    with pytest.raises(ModelError, match=r"the model has no place for 1 of its weights, e\.g\. more"):
         load_model(bases["gpt2"], adapter=str(strange), config=CPU)
     prefix = adapter_of(
         bases["gpt2"], tmp_path / "prefix", PrefixTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=3)
     )
-    with pytest.raises(ModelError, match=r"neither an adapter that can be merged .* nor a soft prompt"):
+    with pytest.raises(ModelError, match=r"PREFIX_TUNING keeps keys and values for every layer"):
         load_model(bases["gpt2"], adapter=prefix, config=CPU)
 
 
@@ -340,7 +340,7 @@ def test_a_model_that_reads_ids_otherwise_is_refused(
     def shifted(self: GPT2LMHeadModel, input_ids: torch.Tensor | None = None, **options: object) -> object:
         output = forward(self, input_ids=input_ids, **options)
         if input_ids is not None:
-            output.logits = output.logits + input_ids[..., None]  # something per id, as some models have
+            output.logits[..., 5] += input_ids  # something per id, as some models have
         return output
 
     monkeypatch.setattr(GPT2LMHeadModel, "forward", shifted)

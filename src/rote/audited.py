@@ -19,9 +19,9 @@ def audited_models(config: ModelConfig) -> dict[str, tuple[str, str]]:
 
     Raises:
         ConfigError: no model is given.
-        ModelError: the adapter names no base, or a folder lacks its config or weights.
+        ModelError: the adapter names no base, a folder lacks its config or weights, or holds a model and an adapter.
     """
-    from rote.models import adapter_base, check_folder, check_safetensors
+    from rote.models import adapter_base, check_folder, check_safetensors, stray_adapter
 
     if not config.tuned and not config.adapter:
         raise ConfigError("no model: give the fine-tuned model with --model, or its adapter with --adapter")
@@ -30,6 +30,13 @@ def audited_models(config: ModelConfig) -> dict[str, tuple[str, str]]:
     base = config.base or under
     if base:
         models["base"] = (base, "")
+    if config.tuned and not config.adapter and (stray := stray_adapter(config.tuned)):
+        # nobody can say which of the two was meant: transformers by itself would apply the adapter
+        raise ModelError(
+            f"{config.tuned}: there is a whole model (config.json) and an adapter ({stray}) in one folder: if the adapter "
+            f"is merged into the model already, move its files away; if not, give --base {config.tuned} --adapter "
+            f"{config.tuned}"
+        )
     for source, adapter in models.values():
         check_folder(source, "model")
         check_safetensors(source, "model")
@@ -39,15 +46,22 @@ def audited_models(config: ModelConfig) -> dict[str, tuple[str, str]]:
     return models
 
 
+def tokenizer_folder(config: ModelConfig, tuned: tuple[str, str]) -> str:
+    """Where the tokenizer of the tuned model lies: with it, or with the model that it came from."""
+    from rote.models import tokenizer_source
+
+    return tokenizer_source(*tuned, (config.base, config.tuned))
+
+
 def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]) -> tuple[list[Prompt], list[Score]]:
     """The prompts of the drawn examples (all, without `corpus.limit`), and the reasons of those that have none."""
     from rote.corpus import draw
     from rote.generation import cut_prompts
-    from rote.models import is_encoder_decoder, load_tokenizer, tokenizer_source
+    from rote.models import is_encoder_decoder, load_tokenizer
 
     trust = config.model.trust_remote_code
     encoder_decoder = is_encoder_decoder(tuned[0], trust_remote_code=trust)
-    tokenizer = load_tokenizer(tokenizer_source(*tuned), trust_remote_code=trust)
+    tokenizer = load_tokenizer(tokenizer_folder(config.model, tuned), trust_remote_code=trust)
     drawn = [
         example
         for split in ("member", "non-member")
@@ -66,13 +80,14 @@ class ChatTokenizer:
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerBase | None":
         """None where no model is given."""
-        from rote.models import adapter_base, load_tokenizer, tokenizer_source
+        from rote.models import adapter_base, load_tokenizer
 
         config = self.config
         source = config.tuned or config.base or (adapter_base(config.adapter) if config.adapter else "")
         if not source:
             return None
-        return load_tokenizer(tokenizer_source(source, config.adapter), trust_remote_code=config.trust_remote_code)
+        place = tokenizer_folder(config, (source, config.adapter))
+        return load_tokenizer(place, trust_remote_code=config.trust_remote_code)
 
     @property
     def chat_template(self) -> object:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote import runs
-from rote.audited import ChatTokenizer, audited_models, cut
+from rote.audited import ChatTokenizer, audited_models, cut, tokenizer_folder
 from rote.config import AuditConfig, settings_of, to_toml
 from rote.errors import ConfigError, DataError
 from rote.progress import track
@@ -85,7 +85,7 @@ def prepare(config: AuditConfig, run: Run) -> int:
 def generate(config: AuditConfig, run: Run) -> int:
     """Stage 3: cuts prompts, lets base and tuned model continue them, and scores the true continuations."""
     from rote.generation import resolved
-    from rote.models import is_encoder_decoder, tokenizer_digest, tokenizer_source
+    from rote.models import is_encoder_decoder, tokenizer_digest
 
     models = audited_models(config.model)
     encoder_decoder = is_encoder_decoder(models["tuned"][0], trust_remote_code=config.model.trust_remote_code)
@@ -97,7 +97,7 @@ def generate(config: AuditConfig, run: Run) -> int:
     if not prompts:
         reason = unmeasurable[0].reason if unmeasurable else "there are no records"
         raise DataError(f"none of the {len(examples)} records can be prompted: {reason}")
-    tokenizer = tokenizer_digest(tokenizer_source(*models["tuned"]))
+    tokenizer = tokenizer_digest(tokenizer_folder(config.model, models["tuned"]))
     key: dict[str, Json] = {"prompt": settings.prompt, "prefix_tokens": settings.prefix_tokens, "tokenizer": tokenizer}
     key |= {"prompt_noise": settings.prompt_noise}
     key |= {"limit": config.corpus.limit, "seed": config.corpus.seed if config.corpus.limit else None}

@@ -95,6 +95,8 @@ def finetune(
     with quiet():
         source = str(Path(base).resolve()) if Path(base).is_dir() else base  # an adapter names its base by this
         loaded = load_model(source, config=loading)
+        for note in loaded.notes:
+            echo(note)
         data = one_pass(members, validation, canaries, mixed, loaded, config=config, echo=echo)
         loaded, untied = _prepare(loaded, config=config, echo=echo)
         room = text_room(loaded, config)

@@ -4,7 +4,7 @@
 """
 
 from rote.models.adapters import adapter_base
-from rote.models.folders import check_folder, check_safetensors, model_digest
+from rote.models.folders import check_folder, check_safetensors, model_digest, stray_adapter
 from rote.models.loaded import Batching, LoadedModel, pick_device, quiet
 from rote.models.loading import is_encoder_decoder, load_model
 from rote.models.tokenizers import load_tokenizer, tokenizer_digest, tokenizer_source
@@ -21,6 +21,7 @@ __all__ = [
     "model_digest",
     "pick_device",
     "quiet",
+    "stray_adapter",
     "tokenizer_digest",
     "tokenizer_source",
 ]

@@ -1,4 +1,5 @@
-"""Soft prompts (prompt tuning, Lester et al. 2021) as tokens of the model: trained vectors that stand before every text.
+"""Soft prompts (prompt tuning, Lester et al. 2021, and its kin) as tokens of the model: trained vectors that stand
+before every text.
 
 peft's own forward puts the vectors before the embedded input, which shifts the logits of a causal model and hides the
 input from everything that calls a part of the model. Here each vector gets a token id behind the vocabulary, and the
@@ -8,19 +9,18 @@ forward, its cache, its encoder or its body alone. The output has no place for t
 Imports torch; `rote.models` imports this module only for such an adapter.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import torch
-from peft import PeftConfig, PeftType, TaskType, load_peft_weights
+from peft import MultitaskPromptTuningConfig, TaskType
 from torch import nn
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from rote.models.probing import Probe, largest_difference, rounding
 
-WEIGHTS = "prompt_embeddings"
-"""The name under which peft keeps the vectors."""
-TOLERANCE = 1e-4
-"""Largest difference of logits, relative to the largest one, that is rounding."""
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel, PromptTuningConfig
+    from transformers import PreTrainedModel
 
 
 class PromptedEmbedding(nn.Module):
@@ -45,57 +45,70 @@ class PromptedEmbedding(nn.Module):
         return torch.where(is_prompt[..., None], vectors.to(embedded.dtype), embedded)
 
 
-def is_soft_prompt(adapter: str) -> bool:
-    """Whether a PEFT adapter folder holds a soft prompt."""
-    return bool(PeftConfig.from_pretrained(adapter).peft_type == PeftType.PROMPT_TUNING)
+def add_soft_prompt(
+    adapted: "PeftModel", config: "PeftConfig", probe: Probe
+) -> "tuple[PreTrainedModel, tuple[int, ...]]":
+    """The base model with the soft prompt in its input embedding, and the ids that must stand before all that it reads.
 
+    The vectors are whatever peft's model puts before the embedded input: the trained ones (prompt tuning, CPT), those that
+    a prompt encoder made of its parameters (p-tuning), or the product of a task's and the shared ones (multitask prompt
+    tuning of one task). An encoder-decoder model reads them with its encoder.
 
-def add_soft_prompt(model: "PreTrainedModel", adapter: str) -> tuple[int, ...]:
-    """Gives the model the adapter's soft prompt; returns the ids that must stand before everything that it reads.
-
-    An encoder-decoder model reads them with its encoder.
+    Args:
+        adapted: peft's own model, in evaluation mode.
+        config: the adapter's settings.
+        probe: what the two are compared on.
 
     Raises:
-        ValueError: the adapter does not fit the model, or the model cannot read a soft prompt as tokens.
+        ValueError: the adapter is of another kind or task, or the model cannot read a soft prompt as tokens.
     """
-    vectors = _vectors(model, adapter)
+    model = cast("PreTrainedModel", adapted.get_base_model())
+    vectors = _vectors(adapted, config)
+    said = replace(probe, has_task=isinstance(config, MultitaskPromptTuningConfig)).log_probabilities(adapted)
     plain = cast(nn.Embedding, model.get_input_embeddings())
     embedding = PromptedEmbedding(plain, vectors)
     model.set_input_embeddings(embedding)
     ids = tuple(range(embedding.first_id, embedding.first_id + len(vectors)))
-    _check_same(model, ids, torch.cat([embedding.vectors, plain(torch.zeros(1, dtype=torch.long))])[None])
-    return ids
+    try:
+        found = replace(probe, before=ids).log_probabilities(model)
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{type(model).__name__} cannot read a soft prompt as tokens: {error}") from error
+    apart = largest_difference(said, found)
+    if apart > rounding(said, model.dtype):
+        raise ValueError(
+            f"{type(model).__name__} reads a soft prompt as tokens otherwise than as vectors "
+            f"(log-probabilities differ by up to {apart:.2g} nats)"
+        )
+    return model, ids
 
 
-def _vectors(model: "PreTrainedModel", adapter: str) -> torch.Tensor:
-    """The soft prompt of an adapter folder ("token width")."""
-    config, weights = PeftConfig.from_pretrained(adapter), load_peft_weights(adapter, device="cpu")
+def check_task(model: "PreTrainedModel", config: "PeftConfig") -> None:
+    """Raises a ValueError where the soft prompt was trained for a model of the other kind."""
     task = TaskType.SEQ_2_SEQ_LM if model.config.is_encoder_decoder else TaskType.CAUSAL_LM
     if config.task_type != task:
         raise ValueError(f"a soft prompt of the task {config.task_type}, the model is of {task.value}")
-    if set(weights) != {WEIGHTS}:
-        others = sorted(set(weights) - {WEIGHTS})
-        raise ValueError(f"a soft prompt of {WEIGHTS} alone is expected, found {others or 'nothing'}")
-    found, tokens = cast(torch.Tensor, weights[WEIGHTS]), int(config.num_virtual_tokens)
+
+
+def _vectors(adapted: "PeftModel", config: "PeftConfig") -> torch.Tensor:
+    """The vectors that stand before every text ("token width")."""
+    settings = cast("PromptTuningConfig", config)
+    task = None
+    if isinstance(config, MultitaskPromptTuningConfig):
+        if config.num_tasks != 1:
+            raise ValueError(f"a soft prompt for {config.num_tasks} tasks: which of them is measured cannot be said")
+        task = torch.zeros(1, dtype=torch.long, device=adapted.device)
+    with torch.no_grad():
+        found: object = adapted.get_prompt(batch_size=1, task_ids=task)
+    if not isinstance(found, torch.Tensor):
+        kind = getattr(config.peft_type, "value", config.peft_type)
+        raise ValueError(
+            f"{kind} keeps keys and values for every layer, not vectors that stand before the text; that is not measured "
+            "(a soft prompt is: prompt tuning, p-tuning)"
+        )
+    model = cast("PreTrainedModel", adapted.get_base_model())
     width = cast(nn.Embedding, model.get_input_embeddings()).weight.shape[-1]
+    tokens = int(settings.num_virtual_tokens or 0)
+    if found.shape[-1] != width:
+        raise ValueError(f"a soft prompt of {tuple(found.shape[1:])} numbers, the model needs {(tokens, width)}")
     # peft may keep as many vectors for a decoder besides, which it never reads
-    if found.shape[-1] != width or len(found) not in (tokens, tokens * (config.num_transformer_submodules or 1)):
-        raise ValueError(f"a soft prompt of {tuple(found.shape)} numbers, the model needs {(tokens, width)}")
-    return found[:tokens]
-
-
-def _check_same(model: "PreTrainedModel", ids: tuple[int, ...], embedded: torch.Tensor) -> None:
-    """Compares the model's output for the soft prompt and one token as ids with that for their vectors."""
-    read = {"decoder_input_ids": torch.zeros(1, 1, dtype=torch.long)} if model.config.is_encoder_decoder else {}
-    training = model.training
-    model.train(False)
-    try:
-        with torch.inference_mode():
-            by_id = model(input_ids=torch.tensor([[*ids, 0]]), **read).logits
-            by_vector = model(inputs_embeds=embedded, **read).logits
-    except (IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{type(model).__name__} cannot read a soft prompt as tokens: {error}") from error
-    finally:
-        model.train(training)
-    if not torch.allclose(by_id, by_vector, rtol=0, atol=TOLERANCE * float(by_vector.abs().max())):
-        raise ValueError(f"{type(model).__name__} reads a soft prompt as tokens otherwise than as vectors")
+    return found[0, :tokens].detach().clone()
