@@ -53,7 +53,7 @@ class Command:
 
 ALL = ("model", "corpus", "generation", "retrieval", "alignment", "scoring", "reporting")
 COMMANDS = (
-    Command("check", "look before you run: data, models, settings, what can be detected", "Reads the data, looks at the models and prints what an audit would do: records, defects, groups, prompts, missing controls, and the smallest rate that could be told from zero. Nothing is generated.", ALL, "out"),
+    Command("check", "look before you run: data, models, settings, what can be detected", "Reads the data, loads the models, tries them on a few texts and prints what an audit would do: records, defects, groups, prompts, how the models are used, missing controls, and the smallest rate that could be told from zero.", ALL, "out"),
     Command("audit", "the whole audit: what does the model give back?", "Runs every stage that is not up to date: prepare, generate, retrieve, align, score, report. A run that was interrupted goes on where it stopped.", ALL, "out"),
     Command("prepare", "stage 1: read, validate and group the records", "Reads the data, counts and writes what was dropped (dropped.jsonl), finds duplicate groups, and writes examples.jsonl. With --canaries it also writes the members with secrets planted among them, to train on.", ("corpus", "model"), "out"),
     Command("finetune", "stage 2: fine-tune a model on the members", "Trains --base on --members (full, head, lora or prompt) and writes a folder with final/, a checkpoint per epoch, training.json, and the members exactly as they were trained on.", ("model", "corpus", "finetuning"), "out"),

@@ -3,7 +3,7 @@
 Stage 3 adds passes over other forms of the texts; stage 6 makes scores of all passes, and separations of the scores.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -21,9 +21,22 @@ _OF_SCORES = ("suffix_tokens", "window_tokens", "window_chance", "membership", "
 
 
 def make_variants(
-    config: AuditConfig, run: Run, prompts: Sequence[Prompt], model: "Callable[[], LoadedModel]", *, digest: str
+    config: AuditConfig,
+    run: Run,
+    prompts: Sequence[Prompt],
+    model: "Callable[[], LoadedModel]",
+    *,
+    used: Mapping[str, Json],
 ) -> None:
-    """The tuned model's passes over other forms of the texts, as far as the settings ask for any."""
+    """The tuned model's passes over other forms of the texts, as far as the settings ask for any.
+
+    Args:
+        config: settings.
+        run: its examples and prompts are there.
+        prompts: those of the plain passes.
+        model: loads the tuned model.
+        used: what the numbers depend on of the model and of the way in which it is used.
+    """
     from rote.scoring.variants import score_variants, variant_settings
 
     artifact = runs.VARIANTS.format(model="tuned")
@@ -31,7 +44,7 @@ def make_variants(
         run.discard(artifact)
         return
     store = store_of(run)
-    key: dict[str, Json] = {"model": digest, "dtype": config.model.dtype, "seed": config.generation.seed}
+    key: dict[str, Json] = {**used, "seed": config.generation.seed}
     key |= {"max_new_tokens": config.generation.max_new_tokens, **variant_settings(config.scoring)}
 
     def variants() -> Sequence[VariantPass]:

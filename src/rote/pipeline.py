@@ -4,12 +4,12 @@ import shlex
 from pathlib import Path
 
 from rote import runs
-from rote.audited import ChatTokenizer, audited_models, cut
+from rote.audited import ChatTokenizer, audited_models
 from rote.config import ADAPTERS, AuditConfig
 from rote.errors import ConfigError
 from rote.records import Example
 from rote.runs import Echo, Run
-from rote.stages import NOT_MEASURED, OK, align, generate, parse_gates, prepare, report, retrieve, score
+from rote.stages import NOT_MEASURED, OK, align, generate, make_prompts, parse_gates, prepare, report, retrieve, score
 
 SHOWN_REASONS = 3
 
@@ -65,16 +65,17 @@ def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
 
 
 def check(config: AuditConfig, run: Run) -> int:
-    """Says what an audit with these settings would do and could detect; runs no model.
+    """Says what an audit with these settings would do and could detect; loads the models and tries them on a few texts.
 
     Returns 4 (could not measure) where no record can be prompted.
     """
     from rote.scoring import attack_power_sentence, power_sentence
+    from rote.tried import TriedModels
 
     models = _check_settings(config)
     prepare(config, run)
     examples = run.read(runs.EXAMPLES, Example)
-    prompts, unmeasurable = cut(config, examples, models["tuned"])
+    config, prompts, unmeasurable = make_prompts(config, run)
     prompted = {prompt.example_id for prompt in prompts}
     groups: dict[str, set[str]] = {"member": set(), "non-member": set()}
     for example in examples:
@@ -91,6 +92,8 @@ def check(config: AuditConfig, run: Run) -> int:
         run.echo(f"not measurable: record {score_.subject_id}: {score_.reason}")
     if len(unmeasurable) > SHOWN_REASONS:
         run.echo(f"… {len(unmeasurable)} records cannot be prompted in all")
+    if prompts:
+        TriedModels(models, prompts, config, run).try_all()
     if "base" not in models:
         run.echo("no base model: nothing can be attributed to the fine-tuning (give one with --base)")
     return OK if prompts else NOT_MEASURED

@@ -1,6 +1,6 @@
 """Parts of stages 1, 3 and 6: the canaries of a run, from the data to its figures. A run without canaries has none of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -47,13 +47,15 @@ def keep(config: AuditConfig, run: Run, corpus: "Corpus") -> None:
             run.echo(f"and with --nonmembers {path}")
 
 
-def expose(name: str, model: "Callable[[], LoadedModel]", *, digest: str, config: AuditConfig, run: Run) -> None:
+def expose(
+    name: str, model: "Callable[[], LoadedModel]", *, used: Mapping[str, Json], config: AuditConfig, run: Run
+) -> None:
     """Stage 3: the exposures of the run's canaries under one model.
 
     Args:
         name: "tuned" or "base".
         model: loads it; called only where the exposures are not up to date.
-        digest: of the model.
+        used: what the numbers depend on of the model and of the way in which it is used.
         config: settings.
         run: its canaries, if it has any, are there.
     """
@@ -69,7 +71,7 @@ def expose(name: str, model: "Callable[[], LoadedModel]", *, digest: str, config
         found = measure_exposures(canaries, model(), name=name, **sizes, seed=seed, done=done)
         return track(found, f"canaries ({name})", total=len(canaries), done=done)
 
-    key: dict[str, Json] = {"model": digest, "dtype": config.model.dtype, **sizes, "seed": seed}
+    key: dict[str, Json] = {**used, **sizes, "seed": seed}
     run.make(runs.EXPOSURES.format(model=name), exposures, settings=key, inputs=[runs.CANARIES])
 
 

@@ -184,6 +184,47 @@ class VariantPass:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Soundness:
+    """The trial of one model before it was measured: in which way it is used, and what was seen; see `rote.soundness`."""
+
+    model: str
+    dtype: str
+    device: str
+    batching: Literal["any", "equal lengths", "one"]
+    """Which texts are read together."""
+    uses_cache: bool
+    """Whether generation continues from a cache."""
+    context_tokens: int | None
+    """Longest text that is read where longer ones are read otherwise; None: the model's own context."""
+    tokens: int
+    """Number of tokens that it was tried on."""
+    difference: float
+    """Largest difference of a log-probability from that of a plain call, in nats, in the way that is used."""
+    tolerance: float
+    """Largest difference that counts as rounding, in nats."""
+    first_choices: int
+    """Generated tokens that a plain call calls the first choice, near-ties included."""
+    generated: int
+    seen: tuple[str, ...]
+    """What was wrong in the ways that are not used."""
+    notes: tuple[str, ...]
+    """What was done to load the model."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many tokens of a sample of one model's generations are the first choice of its teacher-forced pass."""
+
+    model: str
+    generations: int
+    tokens: int
+    first_choices: int
+    """Near-ties within rounding included."""
+    unread: int
+    """Generations whose tokens could not be found from their text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Recheck:
     """A sample of one model's passes, scored again one by one in float32: the largest differences."""
 

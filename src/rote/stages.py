@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rote.generation import ForbiddenTokens
     from rote.models import LoadedModel
     from rote.scoring import Gate
+    from rote.tried import TriedModels
 
 OK, BREACHED, NOT_MEASURED = 0, 3, 4
 ALIGNED_AT_ONCE = 50
@@ -83,33 +84,50 @@ def prepare(config: AuditConfig, run: Run) -> int:
 
 
 def generate(config: AuditConfig, run: Run) -> int:
-    """Stage 3: cuts prompts, lets base and tuned model continue them, and scores the true continuations."""
+    """Stage 3: cuts prompts, tries the models, lets them continue the prompts, and scores the true continuations."""
+    from rote.tried import TriedModels
+
+    config, prompts, unmeasurable = make_prompts(config, run)
+    if not prompts:
+        reason = unmeasurable[0].reason if unmeasurable else "there are no records"
+        raise DataError(f"none of the {len(run.read(runs.EXAMPLES, Example))} records can be prompted: {reason}")
+    run.note(token_store=str(Path(config.scoring.store).resolve()) if config.scoring.store else "")
+    models = audited_models(config.model)
+    tried = TriedModels(models, prompts, config, run)
+    tried.try_all()
+    for name in models:
+        _run_model(name, tried, config=config, run=run)
+    if "base" not in models:
+        of_models = (
+            runs.SOUNDNESS,
+            runs.GENERATIONS,
+            runs.AGREEMENTS,
+            runs.TOKEN_SCORES,
+            runs.RECHECKS,
+            runs.EXPOSURES,
+        )
+        run.discard(*(name.format(model="base") for name in of_models))
+    return OK
+
+
+def make_prompts(config: AuditConfig, run: Run) -> tuple[AuditConfig, list[Prompt], list[Score]]:
+    """Cuts the run's records into prompts; returns the settings as they were resolved, and what cannot be prompted."""
     from rote.generation import resolved
     from rote.models import is_encoder_decoder, tokenizer_digest
 
-    models = audited_models(config.model)
-    encoder_decoder = is_encoder_decoder(models["tuned"][0], trust_remote_code=config.model.trust_remote_code)
+    tuned = audited_models(config.model)["tuned"]
+    encoder_decoder = is_encoder_decoder(tuned[0], trust_remote_code=config.model.trust_remote_code)
     settings = resolved(config.generation, is_encoder_decoder=encoder_decoder)
     config = dataclasses.replace(config, generation=settings)
     _start(config, run)
-    examples = run.read(runs.EXAMPLES, Example)
-    prompts, unmeasurable = cut(config, examples, models["tuned"])
-    if not prompts:
-        reason = unmeasurable[0].reason if unmeasurable else "there are no records"
-        raise DataError(f"none of the {len(examples)} records can be prompted: {reason}")
-    tokenizer = tokenizer_digest(tokenizer_folder(config.model, models["tuned"]))
+    prompts, unmeasurable = cut(config, run.read(runs.EXAMPLES, Example), tuned)
+    tokenizer = tokenizer_digest(tokenizer_folder(config.model, tuned))
     key: dict[str, Json] = {"prompt": settings.prompt, "prefix_tokens": settings.prefix_tokens, "tokenizer": tokenizer}
     key |= {"prompt_noise": settings.prompt_noise}
     key |= {"limit": config.corpus.limit, "seed": config.corpus.seed if config.corpus.limit else None}
     run.make(runs.PROMPTS, whole(lambda: prompts), settings=key, inputs=[runs.EXAMPLES])
     run.make(runs.UNMEASURABLE, whole(lambda: unmeasurable), settings=key, inputs=[runs.EXAMPLES])
-    run.note(token_store=str(Path(config.scoring.store).resolve()) if config.scoring.store else "")
-    for name, (source, adapter) in models.items():
-        _run_model(name, source, adapter, prompts, config=config, run=run)
-    if "base" not in models:
-        of_models = (runs.GENERATIONS, runs.TOKEN_SCORES, runs.RECHECKS, runs.EXPOSURES)
-        run.discard(*(name.format(model="base") for name in of_models))
-    return OK
+    return config, prompts, unmeasurable
 
 
 def retrieve(config: AuditConfig, run: Run) -> int:
@@ -320,24 +338,19 @@ def _start(config: AuditConfig, run: Run) -> None:
     run.note(config_hash=content_id(text), seed=config.generation.seed)
 
 
-def _run_model(
-    name: str, source: str, adapter: str, prompts: Sequence[Prompt], *, config: AuditConfig, run: Run
-) -> None:
+def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run) -> None:
     """Generations and token scores of one model; it is loaded when the first of them is not up to date."""
     from rote import forced, planted
     from rote.finetuning import privacy_of
     from rote.generation import TransformersModel
     from rote.generation import generate as draw
-    from rote.models import LoadedModel, load_model, model_digest
+    from rote.models import model_digest
     from rote.scoring.passes import score_prompts
     from rote.scoring.schemes import parse_schemes
     from rote.scoring.store import store_of
+    from rote.tried import look_at_generations
 
-    @cache
-    def model() -> LoadedModel:
-        loaded = load_model(source, adapter=adapter, config=config.model)
-        run.note(device=str(loaded.device))
-        return loaded
+    (source, adapter), prompts, model = tried.models[name], tried.prompts, partial(tried.get, name)
 
     def generations(done: int) -> Iterator[Sequence[Generation]]:
         continuing = TransformersModel(model(), _forbidden(model(), config, run))
@@ -350,7 +363,8 @@ def _run_model(
 
     settings, schemes, store = config.generation, parse_schemes(config.scoring.schemes), store_of(run)
     digest = model_digest(source, adapter)
-    key = {"model": digest, "dtype": config.model.dtype, **settings_of(settings)}
+    used: dict[str, Json] = {"model": digest, "dtype": config.model.dtype, **tried.way(name)}
+    key = {**used, **settings_of(settings)}
     size = key.pop("batch_size")
     inputs = [runs.PROMPTS, runs.EXAMPLES] if key["block_verbatim"] else [runs.PROMPTS]
     place = {prompt.id: number for number, prompt in enumerate(prompts)}
@@ -360,14 +374,14 @@ def _run_model(
 
     texts, passes = runs.GENERATIONS.format(model=name), runs.TOKEN_SCORES.format(model=name)
     run.make(texts, generations, settings=key, inputs=inputs, order=order, chunking=size)
-    key = {"model": digest, "dtype": config.model.dtype, "max_new_tokens": settings.max_new_tokens}
-    key["schemes"] = [scheme.label for scheme in schemes]
+    look_at_generations(name, tried, config, run, key=used)
+    key = {**used, "max_new_tokens": settings.max_new_tokens, "schemes": [scheme.label for scheme in schemes]}
     forced.discard_unstored(run, passes, TokenScores, store)
     run.make(passes, whole(token_scores), settings=key, inputs=[runs.PROMPTS])
-    _recheck(name, (source, adapter), prompts, model, key=key, config=config, run=run)
+    _recheck(name, tried, key=key, config=config, run=run)
     if name == "tuned":
-        forced.make_variants(config, run, prompts, model, digest=digest)
-    planted.expose(name, model, digest=digest, config=config, run=run)
+        forced.make_variants(config, run, prompts, model, used=used)
+    planted.expose(name, model, used=used, config=config, run=run)
     if name == "tuned":
         privacy = privacy_of(Path(adapter or source))
         run.note(privacy=privacy.sentence if privacy else "")
@@ -386,19 +400,14 @@ def _forbidden(model: "LoadedModel", config: AuditConfig, run: Run) -> "Forbidde
     return forbidden_tokens(training_tokens(members, model_encoder(model)), config.generation.block_verbatim)
 
 
-def _recheck(
-    name: str,
-    files: tuple[str, str],
-    prompts: Sequence[Prompt],
-    model: "Callable[[], LoadedModel]",
-    *,
-    key: dict[str, Json],
-    config: AuditConfig,
-    run: Run,
-) -> None:
-    """A sample of one model's passes, scored again; a model that ran in half precision is loaded once more."""
+def _recheck(name: str, tried: "TriedModels", *, key: dict[str, Json], config: AuditConfig, run: Run) -> None:
+    """A sample of one model's passes, scored again; a model that ran in half precision is loaded once more.
+
+    Raises:
+        ModelError: the numbers differ by more than rounding.
+    """
     from rote.models import load_model
-    from rote.scoring.rechecking import recheck
+    from rote.scoring.rechecking import check_recheck, recheck
     from rote.scoring.schemes import parse_schemes
     from rote.scoring.store import store_of
 
@@ -409,10 +418,13 @@ def _recheck(
 
     def rechecks() -> Sequence[Recheck]:
         in_float32 = dataclasses.replace(config.model, dtype="float32")
-        exact = model() if config.model == in_float32 else load_model(files[0], adapter=files[1], config=in_float32)
+        exact, (source, adapter) = tried.get(name), tried.models[name]
+        if config.model != in_float32:
+            again = load_model(source, adapter=adapter, config=in_float32)
+            exact = dataclasses.replace(exact, model=again.model)
         found = recheck(
             run.read(passes, TokenScores),
-            {prompt.id: prompt for prompt in prompts},
+            {prompt.id: prompt for prompt in tried.prompts},
             exact,
             store_of(run),
             config=config.generation,
@@ -421,6 +433,7 @@ def _recheck(
             dtype=config.model.dtype,
             name=name,
         )
+        check_recheck(found, exact.source)
         return [found]
 
     run.make(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rote.config import GenerationConfig
@@ -12,6 +13,7 @@ from rote.generation.tokens import (
     model_encoder,
     padded,
     prompt_room,
+    sharing,
     suppressed_ids,
 )
 from rote.models import LoadedModel
@@ -20,6 +22,7 @@ from rote.records import Prompt, content_id
 if TYPE_CHECKING:
     import torch
     import transformers
+    from transformers.generation.utils import GenerateOutput
 
 CONTEXT_OF_DECODING = 4
 """Prompt tokens that are decoded with the new ones: some tokenizers drop the space before the first token."""
@@ -34,7 +37,8 @@ class TransformersModel:
     A draw does not depend on its batch, but for what floating-point arithmetic does when another batch size or
     padding adds up the same numbers in another order (about one part in a million in float32): where two tokens are
     as near as that, either may be chosen. Measured with a small Llama and a small T5 on 160 prompts, 60 new tokens,
-    batch sizes 1, 7 and 32: no greedy and no sampled text differed, one of beam search did.
+    batch sizes 1, 7 and 32: no greedy and no sampled text differed, one of beam search did. A model that cannot read
+    unequal texts together, or none (`LoadedModel.batching`), reads them apart.
 
     Args:
         loaded: the model.
@@ -63,11 +67,36 @@ class TransformersModel:
         """The text of exactly `max_new_tokens` new tokens for each draw, special tokens left out."""
         room = self.prompt_room(config)
         rows = [self.encoder.shortened(self.encoder.prompt(draw.prompt), room) for draw in draws]
-        new = self._new_tokens(rows, draws, config)
-        return [self._text(row, ids) for row, ids in zip(rows, new, strict=True)]
+        texts = [""] * len(rows)
+        for places in sharing([len(row) for row in rows], self.loaded.batching):
+            new = self._new_tokens([rows[at] for at in places], [draws[at] for at in places], config)
+            for at, ids in zip(places, new, strict=True):
+                texts[at] = self._text(rows[at], ids)
+        return texts
+
+    def traced(self, rows: list[list[int]], new_tokens: int) -> "list[Traced]":
+        """What greedy decoding adds to each row, as `continue_prompts` would, with the logits that decided it."""
+        import torch
+
+        found: dict[int, Traced] = {}
+        config = GenerationConfig(max_new_tokens=new_tokens)
+        for places in sharing([len(row) for row in rows], self.loaded.batching):
+            output, skipped = self._generated([rows[at] for at in places], [], config, with_logits=True)
+            logits = torch.stack(output.logits or (), dim=1)
+            new = output.sequences[:, skipped:].tolist()
+            found |= {at: Traced(new[n], logits[n]) for n, at in enumerate(places)}
+        return [found[at] for at in range(len(rows))]
 
     def _new_tokens(self, rows: list[list[int]], draws: Sequence[Draw], config: GenerationConfig) -> list[list[int]]:
         """The ids that the model adds to each row."""
+        output, skipped = self._generated(rows, draws, config)
+        new: list[list[int]] = output.sequences[:, skipped:].tolist()
+        return new
+
+    def _generated(
+        self, rows: list[list[int]], draws: Sequence[Draw], config: GenerationConfig, *, with_logits: bool = False
+    ) -> "tuple[GenerateOutput, int]":
+        """The output of transformers, and how many of its tokens come before the new ones."""
         import torch
         from transformers import LogitsProcessorList
 
@@ -84,10 +113,11 @@ class TransformersModel:
                 attention_mask=batch.mask,
                 generation_config=_settings(loaded, config, start),
                 logits_processor=LogitsProcessorList([*blocking, *_sampling(draws, config)]),
+                return_dict_in_generate=True,
+                output_logits=with_logits,
                 **decoder,
             )
-        new: list[list[int]] = output[:, skipped:].tolist()
-        return new
+        return output, skipped
 
     def _text(self, shown: list[int], new: list[int]) -> str:
         if self.loaded.is_encoder_decoder:
@@ -98,6 +128,14 @@ class TransformersModel:
 
     def _decoded(self, ids: list[int]) -> str:
         return str(self.loaded.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traced:
+    """A continuation in token ids, and the model's logits before each of them ("token vocabulary")."""
+
+    new: list[int]
+    logits: "torch.Tensor"
 
 
 class StreamNoise:
@@ -129,6 +167,7 @@ def _settings(loaded: LoadedModel, config: GenerationConfig, start: list[int]) -
         max_new_tokens=config.max_new_tokens,
         num_beams=config.beams if config.decoding == "beam" else 1,
         do_sample=False,
+        use_cache=loaded.uses_cache,
         suppress_tokens=suppressed_ids(loaded),
         pad_token_id=loaded.tokenizer.pad_token_id,
         decoder_start_token_id=start[0] if start else None,

@@ -3,12 +3,12 @@ token that is scored stands at exactly the place where it would be generated.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from rote.errors import ModelError
-from rote.models import LoadedModel
+from rote.models import Batching, LoadedModel
 from rote.records import Prompt
 
 if TYPE_CHECKING:
@@ -165,6 +165,24 @@ def length_batches(
         batches[-1].append(item)
         room -= 1
     return batches
+
+
+def sharing(lengths: Sequence[Hashable], batching: Batching) -> list[list[int]]:
+    """Places of the texts that are read together, where a model cannot read any texts together; in order of the first.
+
+    >>> sharing([3, 5, 3], "any"), sharing([3, 5, 3], "equal lengths"), sharing([3, 5, 3], "one")
+    ([[0, 1, 2]], [[0, 2], [1]], [[0], [1], [2]])
+
+    Args:
+        lengths: of each text; whatever must be equal where lengths must be.
+        batching: which texts the model may read together.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for place, length in enumerate(lengths):
+        groups.setdefault(place if batching == "one" else length if batching == "equal lengths" else 0, []).append(
+            place
+        )
+    return list(groups.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from rote.config import GenerationConfig
 from rote.errors import ModelError
-from rote.generation.tokens import length_batches, model_encoder, prompt_room, suppressed_ids
+from rote.generation.tokens import length_batches, model_encoder, prompt_room, sharing, suppressed_ids
 from rote.models import LoadedModel
 from rote.progress import track
 from rote.records import Prompt, TokenScores
@@ -69,7 +69,8 @@ def key_of(text: TextPass, model: LoadedModel, schemes: Sequence[Scheme]) -> str
     """The text's key in the store: depends on model and adapter (their hash), number format, token ids and schemes."""
     dtype = str(model.model.dtype).removeprefix("torch.")
     labels = ",".join(scheme.label for scheme in schemes)
-    parts = [f"{FORMAT} {model.digest} {dtype} {labels} {suppressed_ids(model)} {len(text.shown)}".encode()]
+    apart = "" if model.batching == "any" else f" {model.batching}"
+    parts = [f"{FORMAT} {model.digest} {dtype} {labels} {suppressed_ids(model)} {len(text.shown)}{apart}".encode()]
     parts += [np.array(ids, dtype="<i4").tobytes() for ids in (text.shown, text.scored)]
     digest = hashlib.sha256()
     for part in parts:
@@ -131,7 +132,7 @@ def run_passes(
     yield [key for key in by_key if key in store]
     reader: Reader | None = None
     found: dict[str, TokenStatistics] = {}
-    for batch in _batches(by_key, batch_size, is_encoder_decoder=model.is_encoder_decoder):
+    for batch in _batches(by_key, batch_size, model):
         keys = [key for key in batch if key not in store]
         new = [by_key[key] for key in keys]
         if any(text.scored for text in new):
@@ -198,21 +199,35 @@ def _check(text: TextPass, model: LoadedModel) -> None:
         )
 
 
-def _batches(texts: Mapping[str, TextPass], size: int, *, is_encoder_decoder: bool) -> list[list[str]]:
-    """Keys in batches: texts with a prefix of their own by length, then those that share one, prefix by prefix."""
-    sharing: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
+def _batches(texts: Mapping[str, TextPass], size: int, model: LoadedModel) -> list[list[str]]:
+    """Keys in batches: texts with a prefix of their own by length, then those that share one, prefix by prefix.
+
+    A model that cannot read any texts together reads them as they come.
+    """
+    by_prefix: defaultdict[tuple[int, ...], list[str]] = defaultdict(list)
     for key, text in texts.items():
-        sharing[text.shown if _is_prefix(text, is_encoder_decoder) else ()].append(key)
-    alone = sharing.pop((), [])
-    alone += [keys[0] for keys in sharing.values() if len(keys) == 1]
-    groups = [alone, *(keys for _, keys in sorted(sharing.items()) if len(keys) > 1)]
-    return [
+        is_prefix = model.batching == "any" and _is_prefix(text, model.is_encoder_decoder)
+        by_prefix[text.shown if is_prefix else ()].append(key)
+    alone = by_prefix.pop((), [])
+    alone += [keys[0] for keys in by_prefix.values() if len(keys) == 1]
+    groups = [alone, *(keys for _, keys in sorted(by_prefix.items()) if len(keys) > 1)]
+    batches = [
         batch
         for keys in groups
         for batch in length_batches(
             keys, size=size, length=lambda key: len(texts[key]), key=lambda key: key, tokens=TOKENS_AT_ONCE
         )
     ]
+    return [
+        [batch[at] for at in places]
+        for batch in batches
+        for places in sharing([shape_of(texts[key], model) for key in batch], model.batching)
+    ]
+
+
+def shape_of(text: TextPass, model: LoadedModel) -> tuple[int, ...]:
+    """The lengths that texts have in common where a model reads only texts of equal lengths together."""
+    return (len(text.shown), len(text.scored)) if model.is_encoder_decoder else (len(text),)
 
 
 def _is_prefix(text: TextPass, is_encoder_decoder: bool) -> bool:
@@ -231,6 +246,7 @@ def _batch_statistics(
     if read and reader is not None:
         targets = torch.tensor([token for text in read for token in text.scored], device=model.device)
         shares = 1 == len({text.shown for text in read}) < len(read) and _is_prefix(read[0], model.is_encoder_decoder)
+        shares = shares and model.batching == "any"
         suppressed = suppressed_ids(model)
         try:
             for places, logits in reader.read(read, shares=shares and reader.can_share):

@@ -4,6 +4,7 @@ Written to be checked by reading: the model's own logits of a whole text at batc
 float64, as the definitions say them. Nothing is shared with the pass that is checked but the token ids.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -24,6 +25,10 @@ from rote.scoring.store import TokenStatistics, TokenStore
 if TYPE_CHECKING:
     import torch
 
+FULL_PRECISION_NATS = 1e-3
+"""Largest difference of a token's log-probability that is rounding, in float32."""
+HALF_PRECISION_NATS = 0.1
+"""Largest difference of a text's loss, in nats per token, that is rounding in bfloat16 and float16."""
 ROWS = 64
 """Tokens of which the probabilities of the whole vocabulary are there at one time."""
 
@@ -88,6 +93,25 @@ def recheck(
     )
 
 
+def check_recheck(found: Recheck, source: str) -> None:
+    """Raises a ModelError where the numbers of the passes differ by more than rounding from those at batch 1 in float32.
+
+    In float32 a log-probability may differ by 1e-3 nats. bfloat16 and float16 round every product to 3 and 4 digits,
+    which moves the log-probability of a token by some tenths of a nat (seen: 0.07), now and then, where another expert is
+    chosen, by more: there the loss of a text, over which such errors cancel out, may differ by 0.1 nats.
+    """
+    worst, bound, what = found.log_probability, FULL_PRECISION_NATS, "the log-probability of a token"
+    if found.dtype != "float32":
+        worst, bound, what = found.loss, HALF_PRECISION_NATS, "the loss of a text"
+    if worst > bound:
+        raise ModelError(
+            f"{source}: {what} under the {found.model} model ({found.dtype}, {found.device}) differs by {worst:.2g} nats from "
+            f"that of the same text scored by itself in float32 (of {found.texts} texts; at most {bound:g} is rounding): its "
+            "numbers depend on how texts are batched, or on the number format. Try --dtype float32 and "
+            "--generation-batch-size 1; if it stays, this architecture cannot be audited"
+        )
+
+
 def plain_statistics(text: TextPass, model: LoadedModel, schemes: Sequence[Scheme]) -> TokenStatistics:
     """The statistics of one text by their definitions: one forward pass of the model at batch 1, sums in float64."""
     import torch
@@ -96,7 +120,7 @@ def plain_statistics(text: TextPass, model: LoadedModel, schemes: Sequence[Schem
     targets = torch.tensor(text.scored, dtype=torch.long, device=device)
     columns: list[list[torch.Tensor]] = [[] for _ in fields(TokenStatistics)]
     with torch.inference_mode():
-        logits = _logits(text, model)
+        logits = plain_logits(text, model)
         for at in range(0, max(1, len(targets)), ROWS):
             rows = slice(at, at + ROWS)
             found = _statistics(logits[rows].to(device).double(), targets[rows], suppressed_ids(model), schemes)
@@ -105,19 +129,21 @@ def plain_statistics(text: TextPass, model: LoadedModel, schemes: Sequence[Schem
     return TokenStatistics(*(torch.cat(column, dim=-1).cpu().numpy() for column in columns))
 
 
-def _logits(text: TextPass, model: LoadedModel) -> "torch.Tensor":
-    """The model's own logits before each scored token ("token vocabulary")."""
+def plain_logits(text: TextPass, model: LoadedModel) -> "torch.Tensor":
+    """The model's own logits before each scored token: one call at batch 1, no cache, no mask ("token vocabulary")."""
     import torch
 
     def tensor(ids: Sequence[int]) -> torch.Tensor:
         return torch.tensor([ids], device=model.device)
 
+    network = model.model
+    options = {"use_cache": False} if "use_cache" in inspect.signature(network.forward).parameters else {}
     if model.is_encoder_decoder:
         start = decoder_start_ids(model, model_encoder(model))
-        output = model.model(input_ids=tensor(text.shown), decoder_input_ids=tensor([*start, *text.scored]))
+        read = {"input_ids": tensor(text.shown), "decoder_input_ids": tensor([*start, *text.scored])}
     else:
-        output = model.model(tensor([*text.shown, *text.scored]))
-    logits: torch.Tensor = output.logits[0]
+        read = {"input_ids": tensor([*text.shown, *text.scored])}
+    logits: torch.Tensor = network(**read, **options).logits[0]
     return logits[len(logits) - len(text.scored) - 1 : -1]
 
 

@@ -1,0 +1,88 @@
+"""Plain calls of the model, and how far other ways to read the same texts are from them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rote.generation.tokens import sharing
+from rote.models import LoadedModel
+from rote.scoring.logits import Reader, TextPass
+from rote.scoring.passes import shape_of
+from rote.scoring.rechecking import FULL_PRECISION_NATS, plain_logits
+
+if TYPE_CHECKING:
+    import torch
+
+ROUNDING = 256
+"""Or so many units in the last place of float32, relative to the largest logit: where logits are in the hundreds."""
+HALF_ROUNDING = 2
+"""In half precision so many units in the last place of the number format, relative to the largest logit."""
+LEAST_LOG_P = -30.0
+"""Tokens less likely than that are not looked at: their log-probability is a difference of large numbers."""
+
+
+def plain(texts: Sequence[TextPass], model: LoadedModel) -> "list[torch.Tensor]":
+    """The logits before each scored token, each text by itself ("token vocabulary").
+
+    Raises:
+        FloatingPointError: a logit is not a number.
+    """
+    import torch
+
+    with torch.inference_mode():
+        found = [plain_logits(text, model).float() for text in texts]
+    if any(bool(logits.isnan().any()) for logits in found):
+        raise FloatingPointError("logits that are not numbers")
+    return found
+
+
+def fused(texts: Sequence[TextPass], model: LoadedModel) -> "list[torch.Tensor]":
+    """The same through the audit's own passes, in the batches that `model.batching` allows."""
+    import torch
+
+    found: dict[int, torch.Tensor] = {}
+    reader = Reader(model, texts[0])
+    for places in sharing([shape_of(text, model) for text in texts], model.batching):
+        batch = [texts[at] for at in places]
+        pieces = [piece.logits.float().clone() for piece in reader.read(batch)]
+        parts = torch.split(torch.cat(pieces), [len(text.scored) for text in batch])
+        found |= dict(zip(places, parts, strict=True))
+    return [found[at] for at in range(len(texts))]
+
+
+def tolerance(logits: "Sequence[torch.Tensor]", model: LoadedModel) -> float:
+    """Largest difference, in nats, that is put down to rounding; depends on number format and size of the logits.
+
+    In float32 1e-3, or 256 units in the last place of the largest logit, whichever is more. bfloat16 has 8 bits, float16
+    has 11: two units in the last place of the largest logit, which are 0.3 nats for a logit of 20 in bfloat16.
+    """
+    import torch
+
+    largest = max(float(one[one.isfinite()].abs().max()) for one in logits)
+    dtype = model.model.dtype
+    if _is_full(dtype):
+        return max(FULL_PRECISION_NATS, ROUNDING * torch.finfo(torch.float32).eps * largest)
+    return HALF_ROUNDING * torch.finfo(dtype).eps * largest
+
+
+def difference(found: "torch.Tensor", expected: "torch.Tensor", model: LoadedModel) -> float:
+    """How far the log-probabilities of some places are from what they should be, in nats; all shapes "place vocabulary".
+
+    Of each place the largest difference over the tokens that are not utterly unlikely. In float32 the largest over the
+    places. In half precision their median: there rounding alone may send a token to another expert.
+    """
+    import torch
+
+    if found.shape != expected.shape:
+        return float("inf")
+    if not len(found):
+        return 0.0
+    wanted = expected.double().log_softmax(-1)
+    gaps = (found.double().log_softmax(-1) - wanted).abs().masked_fill(wanted < LEAST_LOG_P, 0.0)
+    by_place = gaps.nan_to_num(nan=float("inf")).amax(-1)
+    return float(by_place.max() if _is_full(model.model.dtype) else torch.quantile(by_place, 0.5))
+
+
+def _is_full(dtype: "torch.dtype") -> bool:
+    import torch
+
+    return dtype in (torch.float32, torch.float64)
