@@ -323,7 +323,7 @@ def test_broken_data_stops_with_exit_code_2_and_its_place(
     assert "members.jsonl" in said
 
 
-def test_a_check_says_what_could_be_seen_and_runs_no_model(
+def test_a_check_says_what_could_be_seen_and_tries_the_model(
     toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["check", "--model", toy_folder / "tuned", "--members", toy_folder / "members.jsonl", "--out", tmp_path]
@@ -332,6 +332,7 @@ def test_a_check_says_what_could_be_seen_and_runs_no_model(
     assert "With 8 independent records" in said
     assert "Membership: not measurable without independent members and non-members." in said
     assert "no base model" in said
+    assert "causal; batches, padding and order change nothing" in said
     assert not (tmp_path / runs.GENERATIONS.format(model="tuned")).exists()
 
 

@@ -11,7 +11,7 @@ from rote.errors import ModelError
 from rote.records import Prompt, Recheck
 from rote.scoring import rechecking
 from rote.scoring.passes import prompt_pass, score_prompts
-from rote.scoring.rechecking import plain_statistics, recheck
+from rote.scoring.rechecking import check_recheck, plain_statistics, recheck
 from test_passes import CONFIG, KINDS, SCHEMES, assert_same, model_of, naive, unequal_prompts
 
 
@@ -90,3 +90,16 @@ def test_no_room_for_float32_is_an_error_that_says_how_to_go_on(monkeypatch):
     monkeypatch.setattr(rechecking, "plain_statistics", no_room)
     with pytest.raises(ModelError, match=r"no room .* in float32 \(scoring\.rechecked = 4; 0 leaves it out\)"):
         checked(model, store, passes)
+
+
+@pytest.mark.parametrize(("dtype", "name", "most"), [("float32", "log_probability", 1e-3), ("bfloat16", "loss", 0.1)])
+def test_a_difference_that_is_no_rounding_is_an_error(dtype, name, most):
+    found = Recheck("tuned", dtype, "cpu", 8, 900, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0)
+    check_recheck(replace(found, **{name: most}), "m")
+    if dtype == "bfloat16":
+        check_recheck(replace(found, log_probability=0.5), "m")
+    what = {"loss": "the loss of a text", "log_probability": "the log-probability of a token"}[name]
+    with pytest.raises(
+        ModelError, match=rf"m: {what} under the tuned model \({dtype}, cpu\) differs by 0\.2 nats .*--dtype float32"
+    ):
+        check_recheck(replace(found, **{name: 0.2}), "m")

@@ -31,6 +31,7 @@ class TriedModels:
         self.config = config
         self.run = run
         self._kept: tuple[str, LoadedModel] | None = None
+        self._found: dict[str, Soundness] = {}
 
     def try_all(self, names: Sequence[str] = ()) -> None:
         """Tries the models (all, unless some are named) that have not been tried in this way; the tuned one last.
@@ -46,14 +47,12 @@ class TriedModels:
         from rote.soundness import soundness_sentence
         from rote.stages import whole
 
-        artifact = runs.SOUNDNESS.format(model=name)
-        made = self.run.make(
-            artifact, whole(lambda: [self._trial(name)]), settings=self._key(name), inputs=[runs.PROMPTS]
-        )
-        (found,) = self.run.read(artifact, Soundness)
-        if made:
-            self.run.echo(soundness_sentence(found))
-        return found
+        if name not in self._found:
+            artifact, key = runs.SOUNDNESS.format(model=name), self._key(name)
+            self.run.make(artifact, whole(lambda: [self._trial(name)]), settings=key, inputs=[runs.PROMPTS])
+            (self._found[name],) = self.run.read(artifact, Soundness)
+            self.run.echo(soundness_sentence(self._found[name]))
+        return self._found[name]
 
     def get(self, name: str) -> LoadedModel:
         """The model, ready to be used as its trial says."""

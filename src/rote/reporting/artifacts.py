@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from rote import runs
 from rote.records import (
+    Agreement,
     Candidate,
     Comparison,
     Estimate,
@@ -20,6 +21,7 @@ from rote.records import (
     Recheck,
     Reproduction,
     Score,
+    Soundness,
     Split,
     TokenScores,
     Trial,
@@ -50,6 +52,8 @@ class Artifacts:
     """By subject id: prompt id, "-", model."""
     store: TokenStore
     """Has the statistics of the token scores."""
+    soundness: Sequence[Soundness]
+    agreements: Sequence[Agreement]
     rechecks: Sequence[Recheck]
     estimates: Sequence[Estimate]
     comparisons: Sequence[Comparison]
@@ -99,6 +103,8 @@ def read_artifacts(run: Run) -> Artifacts:
         scores=dict(scores),
         token_scores={f"{item.prompt_id}-{item.model}": item for item in token_scores},
         store=store_of(run),
+        soundness=_all(run, runs.SOUNDNESS, Soundness),
+        agreements=_all(run, runs.AGREEMENTS, Agreement),
         rechecks=_all(run, runs.RECHECKS, Recheck),
         estimates=estimates,
         comparisons=_optional(run, runs.COMPARISONS, Comparison),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from rote.config import AuditConfig, PromptKind, load_config
-from rote.records import Comparison, Estimate, Json, Recheck
+from rote.records import Agreement, Comparison, Estimate, Json, Recheck, Soundness
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.canaries import CanarySection, canary_section
 from rote.reporting.cases import Case, worst_members
@@ -91,6 +91,10 @@ class Report:
     utility: FigureSection | None
     data: tuple[str, ...]
     """What the figures are of, and what was left out, in sentences."""
+    soundness: tuple[Soundness, ...]
+    """In which way each model was used, and what its trial saw."""
+    agreements: tuple[Agreement, ...]
+    """Whether the passes see what the models wrote; empty where that cannot be asked."""
     rechecks: tuple[Recheck, ...]
     """How far the numbers of the passes can be trusted, one for each model; empty where it was not looked at."""
     config: AuditConfig
@@ -139,6 +143,8 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
         personal_data=personal_data_section(artifacts, config),
         utility=utility_section(artifacts, config),
         data=tuple(_data(artifacts, run)),
+        soundness=tuple(artifacts.soundness),
+        agreements=tuple(artifacts.agreements),
         rechecks=tuple(artifacts.rechecks),
         config=config,
         manifest=run.manifest(),

@@ -29,6 +29,7 @@ from rote.reporting.plots import Chart, Series, levels_chart, rows_chart
 from rote.reporting.populations import AT_STRANGERS, BASE, MEMBERS, NON_MEMBERS, estimate_of
 from rote.reporting.similarity import similarity_chart
 from rote.runs import write_atomically
+from rote.soundness.sentences import agreement_sentence, soundness_sentence
 from rote.visible import visible
 
 if TYPE_CHECKING:
@@ -214,6 +215,8 @@ def _environment() -> "Environment":
         "one_line": marks.one_line,
         "run_sentence": run_sentence,
         "recheck_sentence": recheck_sentence,
+        "soundness_sentence": soundness_sentence,
+        "agreement_sentence": agreement_sentence,
     }
     return environment
 

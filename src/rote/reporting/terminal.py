@@ -26,6 +26,7 @@ from rote.reporting.redaction import redacted
 from rote.reporting.sections import FigureSection
 from rote.runs import EXACT, REPORT_HTML, Run
 from rote.scoring import DetectorRow
+from rote.soundness.sentences import agreement_sentence, soundness_sentence
 from rote.visible import visible
 
 if TYPE_CHECKING:
@@ -150,6 +151,10 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
             console.print(_section_table(section))
     if report.detector:
         console.print(_plain(detector_line(report.detector)))
+    for trial in report.soundness:
+        console.print(_plain(soundness_sentence(trial), "dim"))
+    for agreement in report.agreements:
+        console.print(_plain(agreement_sentence(agreement), "dim"))
     for found in report.rechecks:
         console.print(_plain(recheck_sentence(found), "dim"))
     console.print(_plain(report.signature, "dim"))

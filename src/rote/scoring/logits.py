@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from rote.generation.tokens import decoder_start_ids, model_encoder, padded
+from rote.generation.tokens import Padded, decoder_start_ids, model_encoder, padded
 from rote.models import LoadedModel
 from rote.scoring.heads import find_head, is_same, states_before
 
@@ -202,16 +202,45 @@ class Reader:
         }
 
     def _encoded(self, texts: Sequence[TextPass]) -> "Inputs":
-        """The encoder's output for each text; what several texts show is encoded once."""
+        """What the encoder reads of each text; what several texts show is encoded once, where that is right."""
         import torch
-        from transformers.modeling_outputs import BaseModelOutput
 
         places = {shown: place for place, shown in enumerate(dict.fromkeys(text.shown for text in texts))}
         shown = padded(list(places), self.model, left=False)
-        encoded = self.model.model.get_encoder()(input_ids=shown.ids, attention_mask=shown.mask)
         rows = torch.tensor([places[text.shown] for text in texts], device=self.model.device)
-        states = encoded.last_hidden_state[rows]
-        return {"encoder_outputs": BaseModelOutput(last_hidden_state=states), "attention_mask": shown.mask[rows]}
+        read: Inputs = {"input_ids": shown.ids[rows], "attention_mask": shown.mask[rows]}
+        if len(places) < len(texts) and self.can_encode_once:
+            read["encoder_outputs"] = self._encoder_outputs(shown, rows)
+        return read
+
+    @cached_property
+    def can_encode_once(self) -> bool:
+        """Whether the encoder's output for one text may be given to the model for several; found out by trying."""
+        parts = [self.tried, TextPass(self.tried.shown, self.tried.scored[::-1])]
+        shown = padded([self.tried.shown], self.model, left=False)
+        fed = padded(self._fed(parts, shares=False), self.model, left=False)
+        read = {"input_ids": shown.ids.repeat(2, 1), "attention_mask": shown.mask.repeat(2, 1), **self.options}
+        read |= {"decoder_input_ids": fed.ids, "decoder_attention_mask": fed.mask}
+        network = self.model.model
+        try:
+            whole = network(**read).logits
+            once = network(**read, encoder_outputs=self._encoder_outputs(shown, shown.mask.new_zeros(2))).logits
+        except CACHE_ERRORS:
+            return False
+        return is_same(whole, once)
+
+    def _encoder_outputs(self, shown: Padded, rows: "torch.Tensor") -> object:
+        """The encoder's output of its own class, its rows repeated as they are asked for."""
+        import torch
+
+        encoded = self.model.model.get_encoder()(input_ids=shown.ids, attention_mask=shown.mask)
+        count = len(shown.ids)
+        kept = {
+            name: value[rows]
+            for name, value in encoded.items()
+            if isinstance(value, torch.Tensor) and value.shape[:1] == (count,)
+        }
+        return type(encoded)(**kept)
 
     def _read_prefix(self, prefix: tuple[int, ...]) -> "DynamicCache":
         """A cache in which the prefix has been read, at batch 1."""
