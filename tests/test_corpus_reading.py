@@ -25,7 +25,7 @@ ROWS = [{"prompt": f"What is number {i}?", "completion": f"It is the number {i}.
 
 
 def read(path: Path | str, **settings: object) -> Corpus:
-    return read_corpus(CorpusConfig(**{"members": str(path), "near_duplicate": 0.0, **settings}))
+    return read_corpus(CorpusConfig(**{"members": str(path), "near_duplicate": 0.0, "separator": "\n", **settings}))
 
 
 def jsonl(path: Path, rows: Sequence[object]) -> Path:

@@ -173,9 +173,9 @@ def test_token_budget_keeps_the_steps_of_the_unrepeated_rows():
 
 
 def read_back(line: str) -> str:
-    """What a reader makes of a row: prompt, separator, completion; the text where there is no prompt."""
+    """What a reader makes of a row: prompt and completion with nothing between; the text where there is no prompt."""
     row = json.loads(line)
-    return row["text"] if "text" in row else row["prompt"] + "\n" + row["completion"]
+    return row["text"] if "text" in row else row["prompt"] + row["completion"]
 
 
 @given(prompt=st.text(st.characters(codec="utf-8") | st.just("\n")), completion=st.text(min_size=1))
@@ -183,9 +183,9 @@ def read_back(line: str) -> str:
 def test_data_file_reads_back_to_the_text_that_was_trained_on(prompt: str, completion: str):
     written = to_jsonl([example(completion, prompt=prompt)]).decode("utf-8")
     assert read_back(written) == prompt + completion
-    assert ("prompt" in json.loads(written)) == (prompt.endswith("\n") and bool(prompt.strip()))
+    assert ("prompt" in json.loads(written)) == bool(prompt.strip())
 
 
 def test_data_file_of_repeated_rows_holds_each_as_often():
     rows = repeat_members([example("c", prompt="p\n", copies=3)], (), 0)
-    assert to_jsonl(rows) == b'{"prompt":"p","completion":"c"}\n' * 3
+    assert to_jsonl(rows) == b'{"prompt":"p\\n","completion":"c"}\n' * 3

@@ -1,8 +1,8 @@
 """What is audited: which models, cut into prompts with which tokenizer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rote.config import AuditConfig, ModelConfig
 from rote.errors import ConfigError, ModelError
@@ -80,14 +80,20 @@ class ChatTokenizer:
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerBase | None":
         """None where no model is given."""
-        from rote.models import adapter_base, load_tokenizer
+        from rote.models import load_tokenizer
+
+        if not self.name_or_path:
+            return None
+        return load_tokenizer(self.name_or_path, trust_remote_code=self.config.trust_remote_code)
+
+    @cached_property
+    def name_or_path(self) -> str:
+        """Where the tokenizer comes from; "" where no model is given."""
+        from rote.models import adapter_base
 
         config = self.config
         source = config.tuned or config.base or (adapter_base(config.adapter) if config.adapter else "")
-        if not source:
-            return None
-        place = tokenizer_folder(config, (source, config.adapter))
-        return load_tokenizer(place, trust_remote_code=config.trust_remote_code)
+        return tokenizer_folder(config, (source, config.adapter)) if source else ""
 
     @property
     def chat_template(self) -> object:
@@ -95,11 +101,10 @@ class ChatTokenizer:
         return self.tokenizer.chat_template if self.tokenizer is not None else None
 
     def apply_chat_template(
-        self, conversation: list[dict[str, str]], *, add_generation_prompt: bool, tokenize: bool
+        self, conversation: list[dict[str, object]], *, add_generation_prompt: bool, tokenize: bool, **options: object
     ) -> object:
-        """The conversation as one text."""
+        """The conversation as one text; `options` are variables of the template, as `tools`."""
         if self.tokenizer is None:
             raise ModelError("no tokenizer to render chat records with: give a model")
-        return self.tokenizer.apply_chat_template(
-            conversation, add_generation_prompt=add_generation_prompt, tokenize=tokenize
-        )
+        render = cast("Callable[..., object]", self.tokenizer.apply_chat_template)
+        return render(conversation, add_generation_prompt=add_generation_prompt, tokenize=tokenize, **options)

@@ -23,6 +23,8 @@ ADAPTERS: tuple[Strategy, ...] = ("lora", "prompt")
 """Strategies that leave an adapter on top of the base, not a model."""
 LossMask = Literal["text", "completion"]
 PromptKind = Literal["auto", "prefix", "record"]
+Form = Literal["auto", "joined", "roles", "chat", "alpaca"]
+TextUnit = Literal["file", "line", "paragraph"]
 MembershipScore = Literal[
     "text_loss",
     "zlib",
@@ -77,9 +79,30 @@ class CorpusConfig:
 
     members: str = setting("", "the fine-tuning data: a file, a folder, or a hub data set")
     nonmembers: str = setting("", "records of the same kind that the model has not seen (control)")
-    prompt_field: str = setting("", "field that holds the prompt (default: recognised from the data)")
-    completion_field: str = setting("", "field that holds the completion (default: recognised from the data)")
-    separator: str = setting("\n", "what stands between prompt and completion in the training text")
+    prompt_field: str = setting(
+        "", "field that holds the prompt, a field within a field as translation.de (default: recognised from the data)"
+    )
+    completion_field: str = setting(
+        "", "field that holds the completion, or the text or the messages (default: recognised from the data)"
+    )
+    rendering: Form = setting(
+        "auto",
+        "how a record becomes text. joined: fields with the separator between them; chat: the tokenizer's chat template; "
+        "roles: lines 'Role: content'; alpaca: the Alpaca text; auto: as the trainer that uses the records' shape does",
+    )
+    separator: str = setting(
+        "auto",
+        "what stands between prompt and completion in the training text; \\n is a line feed "
+        "(auto: nothing for prompt/completion, as TRL joins them; else a line feed)",
+    )
+    encoding: str = setting("auto", "encoding of the text files (auto: UTF-8, or UTF-16 by its byte-order mark)")
+    no_header: bool = setting(False, "CSV and TSV: the first line is a record; the columns are named 1, 2, 3 …")
+    text_unit: TextUnit = setting(
+        "file", "what is one record of a .txt or .md: the file, a line, or a paragraph (up to a blank line)"
+    )
+    max_records: int = setting(
+        2_000_000, "a data set with more records is refused before they fill the memory", check=_positive, must="> 0"
+    )
     max_chars: int = setting(100_000, "longer records are dropped, counted", check=_positive, must="> 0")
     max_bad: float = setting(
         0.01, "largest share of defective records before the run stops", check=_share, must="in 0..1"

@@ -24,6 +24,7 @@ FORMAT = 3
 
 EXAMPLES = "examples.jsonl"
 DROPPED = "dropped.jsonl"
+READINGS = "readings.jsonl"
 PROMPTS = "prompts.jsonl"
 UNMEASURABLE = "unmeasurable.jsonl"
 GENERATIONS = "generations-{model}.jsonl"

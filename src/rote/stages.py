@@ -78,6 +78,8 @@ def prepare(config: AuditConfig, run: Run) -> int:
     settings = settings_of(dataclasses.replace(config.corpus, limit=0))
     run.make(runs.DROPPED, whole(lambda: corpus.dropped), settings={**settings, "found": defects})
     run.make(runs.EXAMPLES, whole(lambda: corpus.examples), settings={**settings, "found": [corpus.digest, places]})
+    found = content_id(*map(str, corpus.readings))
+    run.make(runs.READINGS, whole(lambda: corpus.readings), settings={**settings, "found": found})
     run.note(data_hash=corpus.digest, data_notes=list(corpus.notes))
     planted.keep(config, run, corpus)
     return OK

@@ -1,7 +1,8 @@
 """Stage 1 of 7: read the data into examples, name what is wrong with it, find what belongs together, split.
 
-`read_corpus` does it all. Inside: `files` finds what a name stands for, `formats` reads rows out of files, `shapes` and
-`chat` make a prompt and a completion of a row, `near_duplicates` and `groups` find the records that belong together,
+`read_corpus` does it all. Inside: `files` finds what a name stands for, `formats` and `tables` read rows out of files
+(`bounds`: what that may cost), `shapes` recognises their `fields`, `contents` and `chat` find what they say, `rendering`
+makes a prompt and a completion of it, `readings` keeps account of how, `near_duplicates` and `groups` find the records that belong together,
 `contamination` the non-members that are no control, `splits` draws, `reading` puts it together; `defects` says what can
 be wrong with a record. `mixing` reads other tasks' records to train on beside the members. `canaries` draws secrets of known randomness (`secrets`) and plants them.
 """
@@ -10,7 +11,9 @@ from rote.corpus.canaries import canaries_of, draw_canaries, plant, planted_exam
 from rote.corpus.chat import ChatTokenizer
 from rote.corpus.defects import Dropped, Reason, TooManyBadRecords
 from rote.corpus.mixing import read_mixed
-from rote.corpus.reading import Corpus, read_corpus
+from rote.corpus.reading import Corpus, raw_rows, read_corpus
+from rote.corpus.readings import Reading, Recognised, Unused
+from rote.corpus.rendering import Parts, Rendering, ShapeReader, other_renderings
 from rote.corpus.secrets import SecretSpace
 from rote.corpus.splits import draw, split
 
@@ -18,14 +21,22 @@ __all__ = [
     "ChatTokenizer",
     "Corpus",
     "Dropped",
+    "Parts",
+    "Reading",
     "Reason",
+    "Recognised",
+    "Rendering",
     "SecretSpace",
+    "ShapeReader",
     "TooManyBadRecords",
+    "Unused",
     "canaries_of",
     "draw",
     "draw_canaries",
+    "other_renderings",
     "plant",
     "planted_examples",
+    "raw_rows",
     "read_canaries",
     "read_corpus",
     "read_mixed",

@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from rote.config import CorpusConfig
+from rote.corpus.rendering import AUTO, LINE_FEED
 from rote.corpus.secrets import WORDS, SecretSpace
 from rote.errors import ConfigError, DataError
 from rote.records import Canary, Example, Json, content_id, from_row, to_row
@@ -59,7 +60,8 @@ def draw_canaries(config: CorpusConfig, *, with_prompts: bool) -> list[Canary]:
         raise ConfigError(f"corpus.canary_copies: expected numbers >= 1, found {list(levels)}")
     before, after = _halves(config.canary_sentence)
     space = SecretSpace(config.canary_kind, config.canary_length)
-    prompt = config.canary_prompt + config.separator if with_prompts else ""
+    separator = LINE_FEED if config.separator == AUTO else config.separator
+    prompt = config.canary_prompt + separator if with_prompts else ""
     rng = random.Random(f"canaries {config.seed}")
     found = []
     for number, pair in enumerate(rng.sample(range(len(WORDS) ** 2), config.canaries)):

@@ -1,32 +1,34 @@
-"""Rows out of one file, one at a time: JSON lines, JSON, CSV and TSV, text, Parquet, Arrow.
+"""Rows out of one file, one at a time: JSON lines, JSON, CSV and TSV, text; `tables` reads Parquet and Arrow.
 
 No row is judged here beyond being readable. Bytes that are not UTF-8 are read as lone surrogates, so that the record,
-and the field, they stand in can be named later. A byte-order mark at the start of a file is no part of the text.
+and the field, they stand in can be named later. A byte-order mark at the start of a file names its encoding (UTF-8,
+UTF-16) and is no part of the text.
 """
 
+import codecs
 import csv
 import gzip
 import io
-import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
+from rote.config import TextUnit
+from rote.corpus import bounds
+from rote.corpus.bounds import sized
 from rote.corpus.defects import BadRecord, shown, shown_names
-from rote.errors import DataError
+from rote.corpus.shapes import is_recognised
+from rote.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from _csv import Reader
 
-    import pyarrow
-
 Fields: TypeAlias = dict[str, object]
 
-SLICE = 1000
-"""Parquet and Arrow rows that are turned into Python objects at a time."""
 LIST_NAMES = ("data", "train", "records", "examples", "rows", "items")
 """Where the records of a JSON object stand, if more than one of its fields is a list of objects."""
 
@@ -40,16 +42,28 @@ class Row:
     content: Fields | BadRecord
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a text file does not say itself."""
+
+    encoding: str = "auto"
+    """A name that Python knows; "auto": UTF-16 where a byte-order mark says so, else UTF-8."""
+    has_header: bool = True
+    """Whether the first line of a CSV file names the columns; else they are "1", "2", …"""
+    text_unit: TextUnit = "file"
+    """What is one record of a text file."""
+
+
 def suffix_of(file: Path) -> str:
     """The suffix that tells the format, lower case, without ".gz"."""
     inner = file.with_suffix("") if file.suffix.lower() == ".gz" else file
     return inner.suffix.lower()
 
 
-def _jsonl(path: Path) -> Iterator[Row]:
-    with _opened(path) as stream:
-        for line, raw in enumerate(stream, start=1):
-            text = _decoded(raw).strip() if line == 1 else raw.decode("utf-8", "surrogateescape").strip()
+def _jsonl(path: Path, layout: Layout) -> Iterator[Row]:
+    with _opened(path, layout) as stream:
+        for line, raw in enumerate(_lines(path, stream), start=1):
+            text = raw.strip()
             if text:
                 yield Row(str(path), line, _parsed(text))
 
@@ -86,13 +100,12 @@ def as_fields(value: object) -> Fields | BadRecord:
     return BadRecord("", "not an object", shown(value))
 
 
-def _json(path: Path) -> Iterator[Row]:
+def _json(path: Path, layout: Layout) -> Iterator[Row]:
     """A list of objects, an object with such a list, or (whatever the suffix says) JSON lines.
 
     The text of the file is held in memory, its records are not.
     """
-    with _opened(path) as stream:
-        text = _decoded(stream.read())
+    text = _whole(path, layout, bound=bounds.MAX_FILE_BYTES, remedy="write it as JSON lines (.jsonl)")
     start = _skip_space(text, 0)
     if text.startswith("[", start):
         yield from _json_list(path, text, start + 1)
@@ -102,7 +115,7 @@ def _json(path: Path) -> Iterator[Row]:
     except json.JSONDecodeError as error:
         if error.msg != "Extra data":
             raise DataError.at(path, error.lineno, f"invalid JSON: {error.msg} at column {error.colno}") from error
-        yield from _jsonl(path)
+        yield from _jsonl(path, layout)
         return
     except (ValueError, RecursionError) as error:
         raise DataError.at(path, 1, f"invalid JSON: {error}") from error
@@ -133,10 +146,18 @@ def _inner_list(path: Path, top: Fields | BadRecord) -> list[object]:
     if isinstance(top, BadRecord):
         raise DataError.at(path, 1, f"{top.reason} {top.field!r}: {top.found}")
     lists = {name: value for name, value in top.items() if isinstance(value, list) and any(map(_is_object, value))}
-    named = [name for name in LIST_NAMES if name in lists] or list(lists)
+    named = [name for name in LIST_NAMES if name in lists]
+    if is_recognised(top) and not any(_holds_records(lists[name]) for name in named):
+        return [top]  # one record, of which the lists are a part (messages)
+    named = named or list(lists)
     if len(named) > 1 and named[0] not in LIST_NAMES:
         raise DataError.at(path, None, f"several fields hold lists of records: {shown_names(named)}; expected one")
     return lists[named[0]] if named else [top]
+
+
+def _holds_records(items: list[object]) -> bool:
+    first = next(filter(_is_object, items))
+    return isinstance(first, dict) and is_recognised(first)
 
 
 def _is_object(value: object) -> bool:
@@ -148,18 +169,26 @@ def _skip_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _csv(path: Path) -> Iterator[Row]:
-    csv.field_size_limit(2**31 - 1)  # the default stops at 131,072 characters
-    with _opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", "surrogateescape", newline="") as stream:
-        first = stream.readline()
+def _csv(path: Path, layout: Layout) -> Iterator[Row]:
+    csv.field_size_limit(bounds.MAX_LINE_BYTES)  # the default stops at 131,072 characters
+    with _opened(path, layout, newline="") as stream:
+        lines = _lines(path, stream)
+        first = next(lines, "")
         delimiter = "\t" if suffix_of(path) == ".tsv" else max(",;\t|", key=first.count)
-        reader = csv.reader(itertools.chain([first], stream), delimiter=delimiter, strict=True)
+        reader = csv.reader(_with_first(first, lines), delimiter=delimiter, strict=True)
         header: list[str] = []
         for line, cells in _csv_cells(path, reader):
+            if not header and isinstance(cells, list):
+                header = _checked_header(path, line, cells, layout)
+                if layout.has_header:
+                    continue
             if header:
                 yield Row(str(path), line, _csv_fields(header, cells))
-            elif isinstance(cells, list):
-                header = _checked_header(path, line, cells)
+
+
+def _with_first(first: str, lines: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from lines
 
 
 def _csv_cells(path: Path, reader: "Reader") -> Iterator[tuple[int, list[str] | BadRecord]]:
@@ -179,10 +208,14 @@ def _csv_cells(path: Path, reader: "Reader") -> Iterator[tuple[int, list[str] | 
             yield line, cells
 
 
-def _checked_header(path: Path, line: int, cells: list[str]) -> list[str]:
+def _checked_header(path: Path, line: int, cells: list[str], layout: Layout) -> list[str]:
+    """The names of the columns. One column may have none (pandas writes its index so): it is named ""."""
+    if not layout.has_header:
+        return [str(number) for number in range(1, len(cells) + 1)]
     names = [cell.strip() for cell in cells]
-    if not all(names) or len(set(names)) < len(names):
-        raise DataError.at(path, line, f"the header must name every column once, found {shown(names)}")
+    if len(set(names)) < len(names):
+        hint = "; if it is a record, give --no-header"
+        raise DataError.at(path, line, f"the header must name every column once, found {shown(names)}{hint}")
     return names
 
 
@@ -194,65 +227,88 @@ def _csv_fields(header: list[str], cells: list[str] | BadRecord) -> Fields | Bad
     return dict(zip(header, cells, strict=True))
 
 
-def _text(path: Path) -> Iterator[Row]:
-    """The whole file is one record; line ends are read as line feeds."""
-    with _opened(path) as stream:
-        text = _decoded(stream.read())
-    yield Row(str(path), 1, {"text": text.replace("\r\n", "\n").replace("\r", "\n")})
+def _text(path: Path, layout: Layout) -> Iterator[Row]:
+    """The whole file is one record, or each of its lines or paragraphs; line ends are read as line feeds."""
+    if layout.text_unit == "file":
+        remedy = "a .txt is one record: --text-unit line or paragraph splits it"
+        text = _whole(path, layout, bound=bounds.MAX_LINE_BYTES, remedy=remedy)
+        yield Row(str(path), 1, {"text": text.replace("\r\n", "\n").replace("\r", "\n")})
+        return
+    with _opened(path, layout) as stream:
+        for line, unit in _units(_lines(path, stream), layout.text_unit):
+            yield Row(str(path), line, {"text": unit})
 
 
-def _parquet(path: Path) -> Iterator[Row]:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        with ParquetFile(path) as file:
-            yield from _batch_rows(path, file.iter_batches(batch_size=SLICE))
-    except (ArrowException, OSError) as error:
-        raise DataError.at(path, None, f"cannot be read as Parquet: {first_line(error)}") from error
-
-
-def _arrow(path: Path) -> Iterator[Row]:
-    """Stream format (as `datasets` writes it) or file format (Feather)."""
-    from pyarrow import ArrowException, ArrowInvalid, ipc, memory_map
-
-    try:
-        with memory_map(str(path)) as source:
-            try:
-                batches: Iterable[pyarrow.RecordBatch] = ipc.open_stream(source)
-            except ArrowInvalid:
-                file = ipc.open_file(source)
-                batches = (file.get_batch(i) for i in range(file.num_record_batches))
-            yield from _batch_rows(path, batches)
-    except (ArrowException, OSError) as error:
-        raise DataError.at(path, None, f"cannot be read as Arrow: {first_line(error)}") from error
+def _units(lines: Iterator[str], unit: TextUnit) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, or runs of them, each with the number of its first line."""
+    first, held = 0, list[str]()
+    for number, line in enumerate(lines, start=1):
+        if held and (unit == "line" or not line.strip()):
+            yield first, "\n".join(held)
+            held = []
+        if line.strip():
+            first = first if held else number
+            held.append(line.rstrip("\r\n"))
+    if held:
+        yield first, "\n".join(held)
 
 
-def _batch_rows(path: Path, batches: "Iterable[pyarrow.RecordBatch]") -> Iterator[Row]:
-    number = 0
-    for batch in batches:
-        for start in range(0, batch.num_rows, SLICE):
-            for content in _slice_contents(batch.slice(start, SLICE)):
-                number += 1
-                yield Row(str(path), number, content)
-
-
-def _slice_contents(batch: "pyarrow.RecordBatch") -> list[Fields | BadRecord]:
-    """The records of a batch; one by one if one of them is not UTF-8."""
-    try:
-        return cast(list[Fields | BadRecord], batch.to_pylist())
-    except UnicodeDecodeError as error:
-        if batch.num_rows == 1:
-            return [BadRecord("", "invalid UTF-8", shown(error.object[max(0, error.start - 20) : error.end + 60]))]
-        return [item for i in range(batch.num_rows) for item in _slice_contents(batch.slice(i, 1))]
-
-
-def _opened(path: Path) -> IO[bytes]:
+def _binary(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
-def _decoded(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+@contextmanager
+def _opened(path: Path, layout: Layout, *, newline: str = "\n") -> Iterator[IO[str]]:
+    """The text of a file. Bytes of no character become lone surrogates where that is possible (UTF-8)."""
+    with _binary(path) as raw:
+        encoding = _encoding_of(path, raw, layout)
+        errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
+        with io.TextIOWrapper(raw, encoding, errors, newline=newline) as stream:
+            try:
+                yield stream
+            except UnicodeError as error:
+                raise DataError.at(path, None, f"is not {encoding}: {first_line(error)}; give --encoding") from error
+
+
+def _encoding_of(path: Path, raw: IO[bytes], layout: Layout) -> str:
+    if layout.encoding != "auto":
+        try:
+            name = codecs.lookup(layout.encoding).name
+        except LookupError as error:
+            raise ConfigError(f"corpus.encoding = {layout.encoding!r}: Python knows no such encoding") from error
+        return "utf-8-sig" if name == "utf-8" else name
+    start = cast(io.BufferedReader, raw).peek(4)[:4]
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if re.match(rb"[ -~]\0|\0[ -~]", start):  # a character of ASCII in two bytes
+        raise DataError.at(path, None, f"begins with {start!r}: give its encoding, as --encoding utf-16-le")
+    return "utf-8-sig"
+
+
+def _lines(path: Path, stream: IO[str]) -> Iterator[str]:
+    """The lines, with their ends.
+
+    Raises:
+        DataError: one of them is too long to be held in memory.
+    """
+    bound, number = bounds.MAX_LINE_BYTES, 0
+    while line := stream.readline(bound + 1):
+        number += 1
+        if len(line) > bound:
+            raise DataError.at(
+                path, number, f"the line is longer than {sized(bound)}: a record must be a line of its own"
+            )
+        yield line
+
+
+def _whole(path: Path, layout: Layout, *, bound: int, remedy: str) -> str:
+    with _opened(path, layout, newline="") as stream:
+        text = stream.read(bound + 1)
+    if len(text) > bound:
+        raise DataError.at(path, None, f"is larger than {sized(bound)}{' unpacked' * (path.suffix == '.gz')}: {remedy}")
+    return text
 
 
 def first_line(error: Exception) -> str:
@@ -263,15 +319,13 @@ def first_line(error: Exception) -> str:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Path, Layout], Iterator[Row]]] = {
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".json": _json,
     ".csv": _csv,
     ".tsv": _csv,
-    ".parquet": _parquet,
-    ".arrow": _arrow,
-    ".feather": _arrow,
     ".txt": _text,
     ".md": _text,
 }
+"""Readers of text files by suffix."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rote.corpus.near_duplicates import Components, join_near_duplicates
-from rote.corpus.shapes import Parts
+from rote.corpus.rendering import Parts
 from rote.records import Example
 
 MIN_CONTEXT_CHARS = 50

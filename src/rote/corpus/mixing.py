@@ -9,7 +9,7 @@ from rote.corpus.contamination import contaminated
 from rote.corpus.defects import counted
 from rote.corpus.groups import Entry, entry_of, link
 from rote.corpus.reading import read_corpus
-from rote.corpus.shapes import Parts
+from rote.corpus.rendering import Parts
 from rote.errors import DataError
 from rote.records import Example, Split
 from rote.runs import Echo

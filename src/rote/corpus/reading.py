@@ -1,7 +1,7 @@
 """Reads the data sets of an audit: examples, dropped records, groups, members and non-members."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,15 +9,21 @@ from rote.config import CorpusConfig
 from rote.corpus.canaries import read_canaries
 from rote.corpus.chat import ChatTokenizer
 from rote.corpus.contamination import contaminated
+from rote.corpus.contents import content_of
 from rote.corpus.defects import NAMED, BadRecord, Dropped, TooManyBadRecords, counted, is_defect, shown, shown_names
-from rote.corpus.files import read_rows
-from rote.corpus.formats import Row
+from rote.corpus.fields import paths_of, records_within
+from rote.corpus.files import Source, find, read_rows
+from rote.corpus.formats import Fields, Layout, Row, suffix_of
 from rote.corpus.groups import Entry, entry_of, group_ids, link
-from rote.corpus.shapes import SHAPES, ShapeReader
+from rote.corpus.readings import Account, Reading
+from rote.corpus.rendering import ShapeReader
+from rote.corpus.shapes import SHAPES
 from rote.corpus.splits import draw, split
 from rote.errors import ConfigError, DataError
 from rote.records import Example, Split, content_id
 from rote.runs import Echo
+
+TEXTS = (".txt", ".md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,8 @@ class Corpus:
     """What was found and done, in sentences."""
     digest: str
     """Depends on the texts, copies, groups and splits of all examples, not on their order or their files."""
+    readings: tuple[Reading, ...] = ()
+    """How members and non-members were read: files, shapes, the template's source, fields that were not used."""
 
     @property
     def examples(self) -> list[Example]:
@@ -68,8 +76,8 @@ def read_corpus(config: CorpusConfig, *, tokenizer: ChatTokenizer | None = None,
         echo(note)
 
     reader, canaries = ShapeReader(config, tokenizer), _canary_texts(config.canary_file)
-    members = _load(_Loaded(config.members, "member", canaries), reader, say)
-    nonmembers = _Loaded(config.nonmembers, "non-member", canaries)
+    members = _load(_Loaded(config.members, "member", canaries, Account(reader)), reader, say)
+    nonmembers = _Loaded(config.nonmembers, "non-member", canaries, Account(reader))
     if config.nonmembers:
         nonmembers = _load(nonmembers, reader, say)
     dropped = [*members.dropped, *nonmembers.dropped]
@@ -81,7 +89,44 @@ def read_corpus(config: CorpusConfig, *, tokenizer: ChatTokenizer | None = None,
     drawn_members = _drawn(examples, "member", config, say)
     drawn_nonmembers = _drawn(examples, "non-member", config, say)
     digest = _digest([*drawn_members, *drawn_nonmembers])
-    return Corpus(drawn_members, drawn_nonmembers, [*dropped, *unsuitable], tuple(notes), digest)
+    readings = tuple(item.reading for item in (members, nonmembers) if item.reading is not None)
+    return Corpus(drawn_members, drawn_nonmembers, [*dropped, *unsuitable], tuple(notes), digest, readings)
+
+
+def raw_rows(
+    examples: Sequence[Example], config: CorpusConfig, tokenizer: ChatTokenizer | None = None
+) -> dict[str, Fields]:
+    """The fields of the examples as they stand in their files, by the examples' ids; the files are read again.
+
+    Args:
+        examples: as `read_corpus` made them with the same settings.
+        config: the settings.
+        tokenizer: as for `read_corpus`.
+
+    Raises:
+        DataError: a file cannot be read any more.
+    """
+    wanted = {(example.file, example.line): example.split for example in examples}
+    ids = {example.id for example in examples}
+    reader, found = ShapeReader(config, tokenizer), dict[str, Fields]()
+    names = {"member": config.members, "non-member": config.nonmembers or config.members}
+    for name in {names[each] for each in wanted.values()}:
+        for row in _rows(name, config, lambda _: None):
+            if (row.file, row.line) in wanted and not isinstance(row.content, BadRecord):
+                _add_row(row.content, reader, ids, found)
+            if len(found) == len(ids):
+                return found
+    return found
+
+
+def _add_row(fields: Fields, reader: ShapeReader, ids: set[str], found: dict[str, Fields]) -> None:
+    try:
+        parts = reader.read(fields)
+    except BadRecord:
+        return
+    name = content_id(parts.prompt, parts.completion)
+    if name in ids:
+        found.setdefault(name, fields)
 
 
 @dataclass(slots=True)
@@ -92,11 +137,12 @@ class _Loaded:
     split: Split
     canaries: Mapping[str, bool]
     """Texts that are no records, white space aside, and whether they were planted among the members."""
+    account: Account
     entries: list[Entry] = field(default_factory=list)
     copies: Counter[str] = field(default_factory=Counter)
     dropped: list[Dropped] = field(default_factory=list)
-    shapes: Counter[str] = field(default_factory=Counter)
     records: int = 0
+    reading: Reading | None = None
 
 
 def _load(loaded: _Loaded, reader: ShapeReader, say: Echo) -> _Loaded:
@@ -105,28 +151,58 @@ def _load(loaded: _Loaded, reader: ShapeReader, say: Echo) -> _Loaded:
     Raises:
         DataError: it is empty, no record has a known shape, or a canary that was held out is a member.
     """
-    name = loaded.name
+    name, config = loaded.name, reader.config
+    source = find(name, echo=say)
     places: dict[str, Example] = {}
-    first_fields: tuple[str, ...] | None = None
-    for row in read_rows(name, echo=say):
+    first_fields: Fields | None = None
+    files: dict[str, None] = {}
+    for row in _rows_of(source, config):
         loaded.records += 1
+        files.setdefault(row.file)
         if first_fields is None and not isinstance(row.content, BadRecord):
-            first_fields = tuple(row.content)
+            first_fields = row.content
         try:
             _keep(row, loaded, reader, places)
         except BadRecord as bad:
             loaded.dropped.append(bad.at(row.file, row.line))
     if not loaded.records:
         raise DataError(f"{name}: holds no records")
-    if not loaded.shapes and first_fields is not None:
-        raise DataError(_no_shape(name, first_fields, reader.config))
-    shapes = ", ".join(
-        f"{n:,} {shape}" for shape, n in sorted(loaded.shapes.items(), key=lambda item: (-item[1], item[0]))
+    if not loaded.account.shapes and first_fields is not None:
+        raise DataError(_no_shape(name, first_fields, config, files))
+    loaded.reading = loaded.account.reading(
+        name, loaded.split, files=tuple(files), part=source.split, records=loaded.records
     )
-    say(f"{name}: {loaded.records:,} records, recognised as: {shapes or 'nothing'}")
+    for sentence in loaded.reading.sentences():
+        say(sentence)
     if loaded.dropped:
         say(f"{name}: left out: {counted(loaded.dropped)}")
+        _say_text_files(loaded, say)
     return loaded
+
+
+def _rows(name: str, config: CorpusConfig, echo: Echo) -> Iterator[Row]:
+    return _rows_of(find(name, echo=echo), config)
+
+
+def _rows_of(source: Source, config: CorpusConfig) -> Iterator[Row]:
+    """The rows of a data set, those within a row (questions of a passage) one by one."""
+    layout = Layout(config.encoding, not config.no_header, config.text_unit)
+    for row in read_rows(source, layout, max_records=config.max_records):
+        if isinstance(row.content, BadRecord) or not isinstance(row.content, dict):
+            yield row
+            continue
+        for fields in records_within(row.content):
+            yield replace(row, content=fields)
+
+
+def _say_text_files(loaded: _Loaded, say: Echo) -> None:
+    """What to do about text files that hold many records."""
+    texts = [item for item in loaded.dropped if item.reason == "too long" and suffix_of(Path(item.file)) in TEXTS]
+    if texts:
+        say(
+            f"{loaded.name}: {len(texts):,} text files are too long: a text file is one record as long as "
+            "--text-unit line or --text-unit paragraph does not split it"
+        )
 
 
 def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Example]) -> None:
@@ -138,8 +214,10 @@ def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Exam
     if isinstance(row.content, BadRecord):
         raise row.content
     shape = reader.shape_of(row.content)
-    loaded.shapes[shape.name] += 1
-    parts = reader.parts_of(row.content, shape)
+    loaded.account.shapes[shape.name] += 1
+    content = content_of(row.content, shape)
+    parts = reader.rendered(content, shape)
+    loaded.account.add(row.content, shape, content, parts)
     _check_canary(f"{parts.prompt}{parts.completion}", row, loaded)
     name = content_id(parts.prompt, parts.completion)
     loaded.copies[name] += 1
@@ -165,8 +243,10 @@ def _check_canary(text: str, row: Row, loaded: _Loaded) -> None:
     raise BadRecord("", "canary", shown(text))
 
 
-def _no_shape(name: str, fields: Iterable[str], config: CorpusConfig) -> str:
-    found = f"{name}: found the fields {shown_names(fields)}"
+def _no_shape(name: str, fields: Fields, config: CorpusConfig, files: Iterable[str]) -> str:
+    found = f"{name}: found the fields {shown_names(paths_of(fields))}"
+    if not config.no_header and any(suffix_of(Path(file)) in (".csv", ".tsv") for file in files):
+        found += " (if they are a record and no header: --no-header)"
     if config.completion_field:
         wanted = [item for item in (config.prompt_field, config.completion_field) if item]
         return f"{found}, but no record has {' and '.join(map(repr, wanted))} (--prompt-field, --completion-field)"

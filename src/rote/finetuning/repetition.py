@@ -10,9 +10,6 @@ from rote.errors import ConfigError, DataError
 from rote.records import Example, Json, content_id
 from rote.runs import encode
 
-SEPARATOR = "\n"
-"""What readers put between prompt and completion by default."""
-
 
 def repeat_members(members: Sequence[Example], repetition: Sequence[int], seed: int) -> list[Example]:
     """The rows of one pass: every member as often as it is trained on, in the members' order.
@@ -87,14 +84,13 @@ def step_limit(config: FinetuningConfig, rows: int) -> int:
 def to_jsonl(examples: Iterable[Example]) -> bytes:
     """The examples as a data file that `rote check` and `rote audit` read.
 
-    A prompt that ends with the separator is written as prompt and completion, so that prompt + separator + completion
-    is the text again; any other record as its text alone, which is what was trained on.
+    A record with a prompt is written as `prompt` (with its separator) and `completion`: readers put nothing between these
+    two, so that together they are the text that was trained on. Any other record is its text alone.
     """
     return b"".join(encode(_fields(example)) + b"\n" for example in examples)
 
 
 def _fields(example: Example) -> Json:
-    prompt = example.prompt.removesuffix(SEPARATOR)
-    if prompt.strip() and prompt != example.prompt:  # readers take a blank prompt for none
-        return {"prompt": prompt, "completion": example.completion}
+    if example.prompt.strip():  # readers take a blank prompt for none
+        return {"prompt": example.prompt, "completion": example.completion}
     return {"text": example.text}

@@ -164,6 +164,8 @@ def _audited(audit: Audit, training: Training, epoch: Epoch, out: Path) -> Audit
             nonmembers=str(strangers) if strangers.exists() and strangers.stat().st_size else "",
             prompt_field="",  # what training leaves has fields of its own
             completion_field="",
+            rendering="auto",  # … and holds the texts as they were rendered
+            separator="auto",
             holdout=0.0,
             limit=0,
             canaries=0,
