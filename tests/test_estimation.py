@@ -104,7 +104,7 @@ def test_effective_sample_sizes() -> None:
     mixed = [1.0, 0, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0]
     assert effective_sample_size(mixed, ids) == 12
     assert effective_sample_size([1.0] * 12, thirds) == 4
-    assert effective_sample_size([1.0] * 6 + [0.0] * 6, thirds) == pytest.approx(3)
+    assert effective_sample_size([1.0] * 6 + [0.0] * 6, thirds) == pytest.approx(4)
     assert effective_sample_size(mixed, thirds) == 12, "clusters that are more alike than chance give no bonus"
 
 

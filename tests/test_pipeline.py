@@ -217,8 +217,7 @@ def test_a_stage_without_its_input_names_what_is_missing(
     ("gate", "code"),
     [
         ("extractable=0.5", 3),
-        ("extractable=1", 0),
-        ("verbatim@4=0.1", 4),
+        ("longest_common_run=100000", 0),
         ("auc:text_loss=0.9", 3),
         ("auc:blind_baseline=0.99", 0),
         ("tpr@0.01:min_k=0.5", 4),
@@ -341,6 +340,11 @@ def test_a_check_says_what_could_be_seen_and_tries_the_model(
     ("words", "message"),
     [
         (("--fail-above", "nosuch=0.1"), "unknown metric 'nosuch'"),
+        (("--fail-above", "extractable=5"), "can never be breached: extractable lies in 0..1"),
+        (
+            ("--fail-above", "verbatim@4=0.1"),
+            "verbatim@4 cannot be measured with these settings: generation.samples is 1",
+        ),
         (("--schemes", "t1,q5"), "scoring.schemes: 'q5': 'q5' is none of"),
         (("--device", "nosuch"), "'nosuch' is not a device"),
         (("--base", "pickled"), "no *.safetensors file in the model folder"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import MemoryStore, token_statistics
-from rote.config import ScoringConfig
+from rote.config import AuditConfig, ScoringConfig
 from rote.errors import ConfigError
 from rote.records import (
     KINDS,
@@ -32,6 +32,7 @@ from rote.records import (
 from rote.scoring import (
     METRICS,
     check_gates,
+    check_measurable,
     estimate,
     metric_of,
     parse_gate,
@@ -543,7 +544,7 @@ def test_gates_hold_or_are_breached() -> None:
 
 
 def test_a_gate_that_cannot_be_measured_is_not_passed() -> None:
-    gates = [parse_gate("idea=1"), parse_gate("extractable=1"), parse_gate("verbatim@8=0.5")]
+    gates = [parse_gate("idea=0.9"), parse_gate("extractable=0"), parse_gate("verbatim@8=0.5")]
     breaches = check_gates([figure("idea", None)], [], gates)
     assert [breach.outcome for breach in breaches] == ["not measured"] * 3
     assert breaches[0].message == "idea: could not measure: only 2 independent records; at least 5 are needed"
@@ -562,11 +563,55 @@ def test_a_gate_that_cannot_be_measured_is_not_passed() -> None:
         ("verbatim=1 %", r"verbatim needs a number, found '1 %'"),
         ("verbatim=nan", r"verbatim needs a number, found 'nan'"),
         ("verbatim=", r"verbatim needs a number, found ''"),
+        ("extractable=5", r"extractable=5 can never be breached: extractable lies in 0\.\.1.*5 % is 0\.05"),
+        ("extractable=1", r"can never be breached"),
+        ("extractable=-0.1", r"extractable=-0\.1 can only be breached: extractable lies in 0\.\.1"),
+        ("utility_bleu=100", r"utility_bleu lies in 0\.\.100"),
+        ("similarity_own=1", r"similarity_own lies in -1\.\.1"),
+        ("verbatim_chars_per_1000=1000", r"lies in 0\.\.1000"),
+        ("auc:min_k=1.5", r"auc:min_k lies in 0\.\.1"),
+        ("auc_over_base:min_k=1", r"auc_over_base:min_k lies in -1\.\.1"),
+        ("min_k=0.5", r"min_k is a membership score.*auc:min_k or tpr@0\.1:min_k"),
+        ("auc:extractable=0.5", r"extractable is no membership score and has no auc"),
+        ("auc:dataset_inference=0.5", r"dataset_inference has a p_value alone"),
+        ("loss=inf", r"loss needs a number"),
     ],
 )
 def test_malformed_gates(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_gate(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["extractable=0", "loss=7", "loss=-1", "exposure=40", "auc_over_base:min_k=-0.5", "longest_common_run=900"]
+)
+def test_thresholds_inside_the_range_and_of_unbounded_metrics_stand(text: str) -> None:
+    assert parse_gate(text).threshold == float(text.rpartition("=")[2])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("compressible=0.1", r"it is measured by rote compress"),
+        ("auc_over_base:min_k=0.1", r"there is no base model; give one with --base"),
+        ("tpr@0.1:reference_ratio=0.1", r"there is no base model"),
+        ("prior_aware_memorization=0.1", r"scoring\.unrelated_prefixes is 0"),
+        ("auc:neighbourhood=0.6", r"scoring\.membership has text_loss, zlib"),
+        ("verbatim@8=0.1", r"generation\.samples is 1"),
+        ("drawable=0.1", r"name one, e\.g\. drawable@t1-k0-p1"),
+        ("drawable@t2-k0-p1=0.1", r"no scheme 't2-k0-p1' \(scoring\.schemes gives t1-k0-p1, t1-k40-p1"),
+        ("discoverable@t1-k0-p1,n=7,p=0.5=0.1", r"n=7 is not in scoring\.draws \(1, 10"),
+        ("discoverable@t1-k0-p1,n=10,p=0.4=0.1", r"p=0\.4 is not in scoring\.chances"),
+    ],
+)
+def test_gates_that_the_settings_rule_out(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_measurable(parse_gate(text), AuditConfig(), has_base=False)
+
+
+def test_gates_that_the_settings_allow() -> None:
+    for text in ("discoverable@t1-k0-p1,n=100,p=0.5=0.1", "auc_over_base:min_k=0.1", "extractable=0.1", "exposure=3"):
+        check_measurable(parse_gate(text), AuditConfig(), has_base=True)
 
 
 # Every metric

@@ -327,10 +327,13 @@ def whole(records: Callable[[], Sequence[object]]) -> Callable[[int], Iterator[S
 
 
 def parse_gates(config: AuditConfig) -> "list[Gate]":
-    """The gates of --fail-above; ConfigError where one is not METRIC=VALUE."""
-    from rote.scoring import parse_gate
+    """The gates of --fail-above; ConfigError where one is not METRIC=VALUE, can never fire or cannot be measured."""
+    from rote.scoring import check_measurable, parse_gate
 
-    return [parse_gate(text) for text in config.scoring.fail_above]
+    gates = [parse_gate(text) for text in config.scoring.fail_above]
+    for gate in gates:
+        check_measurable(gate, config, has_base=bool(config.model.base or config.model.adapter))
+    return gates
 
 
 def _start(config: AuditConfig, run: Run) -> None:

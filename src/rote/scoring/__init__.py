@@ -9,7 +9,7 @@ from rote.scoring.attacks import attack_power_sentence
 from rote.scoring.detector import DetectorRow, detector_rows
 from rote.scoring.estimates import estimate
 from rote.scoring.estimation import power_sentence, smallest_detectable_rate
-from rote.scoring.gates import Breach, Gate, check_gates, parse_gate
+from rote.scoring.gates import Breach, Gate, check_gates, check_measurable, parse_gate
 from rote.scoring.likelihood_scores import score_likelihood
 from rote.scoring.metric import Metric
 from rote.scoring.metrics import METRICS, metric_of
@@ -23,6 +23,7 @@ __all__ = [
     "Metric",
     "attack_power_sentence",
     "check_gates",
+    "check_measurable",
     "detector_rows",
     "estimate",
     "metric_of",

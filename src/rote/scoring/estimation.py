@@ -118,35 +118,49 @@ def clopper_pearson(events: int, n: int, *, confidence: float = 0.95) -> Interva
     return Interval(events / n, found.low, found.high, "Clopper-Pearson")
 
 
-def effective_sample_size(values: Sequence[float], clusters: Sequence[str]) -> float:
-    """How many independent subjects the values of clustered subjects are worth, for their mean: 1..n.
+def intraclass_correlation(values: Sequence[float], clusters: Sequence[str]) -> float:
+    """How alike the values of one cluster are: 0 (no more than any two values) to 1 (copies of each other).
 
-    n / max(1, design effect); the design effect is the variance of the mean with clusters (linearised, Kish 1965)
-    over the variance without. Where all values are equal it cannot be estimated, and the worst case stands in:
-    subjects of a cluster are copies of each other, n² / Σ size².
+    The analysis-of-variance estimate (MSB − MSW) / (MSB + (n0 − 1) · MSW), n0 = (n − Σ size² / n) / (clusters − 1), cut to
+    0..1. Source: Donner (1986). 1 where all values are equal or there is one cluster, because nothing tells it then.
 
-    >>> effective_sample_size([1, 1, 0, 0, 1, 1], ["a", "a", "b", "b", "c", "c"])  # doctest: +ELLIPSIS
-    2.0...
+    >>> intraclass_correlation([1, 1, 0, 0, 1, 1], ["a", "a", "b", "b", "c", "c"])
+    1.0
     """
     x, codes = np.asarray(values, dtype=np.float64), cluster_numbers(clusters)
     sizes = np.bincount(codes)
     n, groups = len(x), len(sizes)
+    if groups == 1:
+        return 1.0
     if groups == n:
-        return float(n)
-    variance = float(x.var())
-    if variance == 0 or groups == 1:
-        return float(n**2 / np.square(sizes).sum())
-    residuals = np.bincount(codes, weights=x - x.mean())
-    clustered = groups / (groups - 1) * float(np.square(residuals).sum()) / n**2
-    return n / max(1.0, clustered / (variance / n))
+        return 0.0
+    means = np.bincount(codes, weights=x) / sizes
+    between = float(np.sum(sizes * np.square(means - x.mean()))) / (groups - 1)
+    within = float(np.square(x - means[codes]).sum()) / (n - groups)
+    usual_size = (n - float(np.square(sizes).sum()) / n) / (groups - 1)
+    total = between + (usual_size - 1) * within
+    return min(1.0, max(0.0, (between - within) / total)) if total > 0 else 1.0
+
+
+def effective_sample_size(values: Sequence[float], clusters: Sequence[str]) -> float:
+    """How many independent subjects the values of clustered subjects are worth, for their mean: 1..n.
+
+    n / (1 + ICC · (Σ size² / n − 1)), with the intraclass correlation of the values (Kish 1965). From n² / Σ size²
+    (subjects of a cluster are copies of each other) to n.
+
+    >>> effective_sample_size([1, 1, 0, 0, 1, 1], ["a", "a", "b", "b", "c", "c"])
+    3.0
+    """
+    sizes = np.bincount(cluster_numbers(clusters))
+    n = len(values)
+    return n / (1 + intraclass_correlation(values, clusters) * (float(np.square(sizes).sum()) / n - 1))
 
 
 def rate(outcomes: Sequence[bool], clusters: Sequence[str], *, confidence: float = 0.95) -> Interval:
     """Share of true outcomes; Wilson's interval at the effective sample size of the clusters.
 
     Refused where there are too few clusters (`too_few`). With one subject in each cluster it is plain Wilson.
-    Averaged over rates and cluster sizes it covers about 95 % (simulated in the tests); a single small rate among
-    clusters may cover a few points less or more.
+    Simulated coverage by rate, likeness and cluster sizes: `benchmarks/coverage.py`.
     """
     method = "Wilson, clustered by duplicate group"
     refused = refusal(clusters, confidence)
@@ -282,10 +296,16 @@ def ratio(
 
 
 def interval_size(values: Sequence[float], clusters: Sequence[str], confidence: float) -> float:
-    """The effective sample size, a little less for few clusters: their variance is an estimate (Korn, Graubard 1998)."""
-    groups, tail = len(set(clusters)), 0.5 - confidence / 2
-    shrunk = special.stdtrit(len(values) - 1, tail) / special.stdtrit(groups - 1, tail)
-    return effective_sample_size(values, clusters) * float(shrunk) ** 2
+    """The effective sample size, a little less for few clusters: their likeness is an estimate (Korn, Graubard 1998).
+
+    It is multiplied by the square of the ratio of two t quantiles, of n − 1 degrees of freedom and of those of the clusters:
+    n / (1 + ICC · (n / clusters − 1)) − 1, which is n − 1 where a cluster's subjects are independent, and clusters − 1
+    where they are copies.
+    """
+    n, groups, tail = len(values), len(set(clusters)), 0.5 - confidence / 2
+    freedom = n / (1 + intraclass_correlation(values, clusters) * (n / groups - 1)) - 1
+    shrunk = float(special.stdtrit(n - 1, tail) / special.stdtrit(max(1.0, freedom), tail)) if groups < n else 1.0
+    return effective_sample_size(values, clusters) * shrunk**2
 
 
 def wilson_bounds(share: float, n: float, *, confidence: float) -> Bounds:

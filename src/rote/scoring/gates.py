@@ -6,13 +6,21 @@ import difflib
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from rote.errors import ConfigError
 from rote.records import Estimate, Separation
 from rote.scoring.membership_scores import BLIND
-from rote.scoring.metrics import METRICS
+from rote.scoring.metrics import ANY_OF_N_METRICS, METRICS, SEPARATING_METRICS
 from rote.scoring.separations import STATISTICS
+
+if TYPE_CHECKING:
+    from rote.config import AuditConfig
+
+_NEED_BASE = ("reference_ratio", "ez_mia", "wbc", "base_relative_memorization")
+_OF_CANARIES = ("secret_gain",)
+_ELSEWHERE = {"compressible": "rote compress"}
+"""Metrics that no audit measures, and the command that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +63,108 @@ def parse_gate(text: str) -> Gate:
     base, at, setting = metric.partition("@")
     if base not in METRICS or (at and not setting):
         raise ConfigError(f"scoring.fail_above: unknown metric {metric!r} ({_known(base, METRICS)})")
+    _check_kind(name, statistic, metric, base)
+    return Gate(metric, _threshold(name, statistic, base, raw), statistic)
+
+
+def check_measurable(gate: Gate, config: "AuditConfig", *, has_base: bool) -> None:
+    """Refuses a gate that a run with these settings cannot measure, whatever the data.
+
+    Raises:
+        ConfigError: the message names the setting that is missing.
+    """
+    reason = _unmeasurable(gate, config, has_base=has_base)
+    if reason:
+        raise ConfigError(f"scoring.fail_above: {gate.name} cannot be measured with these settings: {reason}")
+
+
+def _check_kind(name: str, statistic: str, metric: str, base: str) -> None:
+    """A membership score has statistics and no estimate; every other metric has an estimate and no statistic."""
+    separates = base in SEPARATING_METRICS
+    if separates and not statistic:
+        raise ConfigError(
+            f"scoring.fail_above: {metric} is a membership score, whose values have no scale: gate one of its statistics, "
+            f"e.g. auc:{metric} or tpr@0.1:{metric}"
+        )
+    if statistic and not separates and base not in _OF_CANARIES:
+        raise ConfigError(f"scoring.fail_above: {name}: {metric} is no membership score and has no {statistic}")
+    if base == "dataset_inference" and statistic != "p_value":
+        raise ConfigError(f"scoring.fail_above: {name}: dataset_inference has a p_value alone")
+
+
+def _threshold(name: str, statistic: str, base: str, raw: str) -> float:
+    """The number; refused where no value, or every value, of the figure would be above it."""
     try:
         threshold = float(raw)
     except ValueError:
         threshold = math.nan
     if not math.isfinite(threshold):
         raise ConfigError(f"scoring.fail_above: {name} needs a number, found {raw!r}")
-    return Gate(metric, threshold, statistic)
+    low, high = _range(statistic, base)
+    if math.isfinite(low) and math.isfinite(high) and not low <= threshold < high:
+        never = threshold >= high
+        raise ConfigError(
+            f"scoring.fail_above: {name}={raw} can {'never' if never else 'only'} be breached: {name} lies in "
+            f"{low:g}..{high:g}, and a gate is breached above its threshold; give one from {low:g} to below {high:g}"
+            f"{' (rates are shares: 5 % is 0.05)' if (low, high) == (0, 1) and threshold > 1 else ''}"
+        )
+    return threshold
+
+
+def _range(statistic: str, base: str) -> tuple[float, float]:
+    """The least and the largest value that the gated figure can have."""
+    if not statistic:
+        return METRICS[base].low, METRICS[base].high
+    is_difference = "_over_base" in statistic and not statistic.startswith("p_value")
+    return (-1.0, 1.0) if is_difference else (0.0, 1.0)
+
+
+def _unmeasurable(gate: Gate, config: "AuditConfig", *, has_base: bool) -> str | None:
+    base, at, setting = gate.metric.partition("@")
+    scoring = config.scoring
+    if base in _ELSEWHERE:
+        return f"it is measured by {_ELSEWHERE[base]}, not by an audit"
+    if not has_base and (base in _NEED_BASE or "_over_base" in gate.statistic):
+        return "there is no base model; give one with --base"
+    if base == "prior_aware_memorization" and not scoring.unrelated_prefixes:
+        return "scoring.unrelated_prefixes is 0"
+    if base in _chosen_scores() and base not in scoring.membership:
+        return f"scoring.membership has {', '.join(scoring.membership) or 'no score'}"
+    if base in ANY_OF_N_METRICS and at:
+        samples = config.generation.samples
+        return None if setting == str(samples) and samples > 1 else f"generation.samples is {samples}"
+    return _unmeasurable_scheme(base, setting, config) if at else _unmeasurable_plain(base)
+
+
+def _unmeasurable_plain(base: str) -> str | None:
+    if base in ("extraction_chance", "drawable", "window_coverage", "discoverable", "draws_needed"):
+        example = {"discoverable": "@t1-k0-p1,n=100,p=0.5", "draws_needed": "@t1-k0-p1,p=0.5"}.get(base, "@t1-k0-p1")
+        return f"it is measured for each decoding scheme: name one, e.g. {base}{example}"
+    return None
+
+
+def _unmeasurable_scheme(base: str, setting: str, config: "AuditConfig") -> str | None:
+    """Of `discoverable@SCHEME,n=N,p=P` and the like: which of the settings this run does not have."""
+    from rote.scoring.schemes import parse_schemes
+
+    scheme, *rest = setting.split(",")
+    known = [one.label for one in parse_schemes(config.scoring.schemes)]
+    if scheme not in known:
+        return f"{base} has no scheme {scheme!r} (scoring.schemes gives {', '.join(known) or 'none'})"
+    allowed = {"n": config.scoring.draws, "p": config.scoring.chances}
+    for part in rest:
+        key, _, value = part.partition("=")
+        if value not in [f"{one:g}" if key == "p" else str(one) for one in allowed.get(key, ())]:
+            name = {"n": "scoring.draws", "p": "scoring.chances"}.get(key, "no setting")
+            return f"{part} is not in {name} ({', '.join(map(str, allowed.get(key, ())))})"
+    return None
+
+
+def _chosen_scores() -> tuple[str, ...]:
+    """The membership scores that `scoring.membership` turns on and off."""
+    from rote.config import MembershipScore
+
+    return get_args(MembershipScore)
 
 
 def _known(name: str, names: Collection[str]) -> str:
