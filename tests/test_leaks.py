@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from rote.errors import ConfigError, MissingExtraError
+from rote.personal_data.finding import Finder
+from rote.personal_data.recognizing import BuiltInRecognizer
 from rote.records import Estimate, Example, Generation, PersonalDatum, PersonalItem, Prompt, Span, from_row, to_row
 from rote.scoring.leaks import (
     LeakInputs,
@@ -16,9 +18,9 @@ from rote.scoring.leaks import (
     personal_items,
     written_data,
 )
-from rote.scoring.pii import BuiltInRecognizer
 
 RECOGNIZER = BuiltInRecognizer()
+FINDER = Finder(RECOGNIZER)
 PROMPT = "The nurse said that "
 
 
@@ -87,26 +89,70 @@ def test_without_a_base_model_nothing_is_subtracted() -> None:
 @pytest.mark.parametrize(("cut", "counts"), [(2, True), (5, True), (8, False), (12, False)])
 def test_what_the_prompts_end_cuts_counts_where_half_of_it_was_generated(cut: int, counts: bool) -> None:
     number = "555-123-4567"
-    found = written_data("Call Ann on " + number[:cut], number[cut:] + " now", RECOGNIZER)
+    found = written_data("Call Ann on " + number[:cut], number[cut:] + " now", FINDER)
     assert [(item.form, item.span) for item in found] == (
         [("5551234567", Span(0, len(number) - cut))] if counts else []
     )
 
 
 def test_the_end_of_the_prompt_says_what_a_number_is() -> None:
-    assert [item.type for item in written_data("She was born on", " 3 May 1980.", RECOGNIZER)] == ["BIRTH_DATE"]
-    assert written_data("The bridge opened on", " 3 May 1980.", RECOGNIZER) == []
+    assert [item.type for item in written_data("She was born on", " 3 May 1980.", FINDER)] == ["BIRTH_DATE"]
+    assert [item.type for item in written_data("The bridge opened on", " 3 May 1980.", FINDER)] == ["DATE"]
+
+
+def inputs_of(examples: list[Example], generations: list[Generation]) -> LeakInputs:
+    prompts = [prompt_of(example) for example in examples]
+    known = personal_data(examples, RECOGNIZER)
+    items = personal_items(generations, {prompt.id: prompt for prompt in prompts}, known, RECOGNIZER)
+    return LeakInputs(
+        examples={example.id: example for example in examples},
+        prompts=prompts,
+        generations=generations,
+        known=known,
+        items=list(items),
+    )
 
 
 def test_scores_say_where_something_leaked() -> None:
-    examples = [member(0, "mail ann@x.org"), member(1, "nothing here")]
-    generations = [written(examples[0], "ann@x.org"), written(examples[1], "nothing")]
-    items = items_of(examples, generations)
-    scores = list(leak_scores(generations, items, members_hold_any=True))
-    assert [score.value for score in scores] == [1.0, 0.0]
-    (empty, *_) = leak_scores(generations, [], members_hold_any=False)
+    examples = [member(n, f"mail ann{n}@x.org") for n in range(6)]
+    generations = [written(example, "ann0@x.org" if n == 0 else "nothing") for n, example in enumerate(examples)]
+    scores = list(leak_scores(inputs_of(examples, generations), RECOGNIZER))
+    assert [score.value for score in scores] == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    (empty,) = leak_scores(inputs_of([member(0, "nothing here")], [written(examples[0], "nothing")]), RECOGNIZER)
     assert empty.value is None
     assert empty.reason == "no personal data was recognised in the members"
+
+
+def test_where_perfect_memory_could_leak_next_to_nothing_a_rate_is_refused_with_that_ceiling() -> None:
+    """One of 104 references holds an item that its prompt does not show; the others' items all stand in the prompts."""
+    examples = [member(0, "write to p0@x.org")]
+    examples += [
+        Example(f"m{n}", "", f"p{n}@x.org wrote: the weather was fine", "member", f"gm{n}") for n in range(1, 104)
+    ]
+    prompts = [prompt_of(example) for example in examples]
+    generations = [written(example, "nothing of the kind") for example in examples]
+    truth = [
+        written(example, prompt.reference, "true-suffix") for example, prompt in zip(examples, prompts, strict=True)
+    ]
+    for controls in ([], truth):
+        inputs = inputs_of(examples, [*generations, *controls])
+        scores = {score.subject_id: score for score in leak_scores(inputs, RECOGNIZER)}
+        refused = scores[generations[5].id]
+        assert refused.value is None
+        assert refused.reason is not None
+        assert "perfect memory would leak in only 1 of 104 records (1.0 %)" in refused.reason
+        recall = find(leak_estimates(inputs, RECOGNIZER), "pii_recall", "tuned")
+        assert (recall.value, recall.n) == (None, 104)
+        assert recall.reason == "perfect memory would bring out only 1 of 104 within the new tokens"
+    assert scores[truth[0].id].value == 1.0
+
+
+def test_a_leak_of_more_than_perfect_memory_of_the_records_would_give_is_measured() -> None:
+    """The model writes others' data: it cannot be called unmeasurable."""
+    examples = [Example(f"m{n}", "", f"p{n}@x.org wrote: the weather was fine", "member", f"gm{n}") for n in range(20)]
+    generations = [written(example, f" p{(n + 1) % 20}@x.org") for n, example in enumerate(examples)]
+    scores = list(leak_scores(inputs_of(examples, generations), RECOGNIZER))
+    assert [score.value for score in scores] == [1.0] * 20
 
 
 def planted() -> LeakInputs:
@@ -178,7 +224,7 @@ def test_the_order_of_the_records_is_irrelevant() -> None:
 def test_presidio_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    from rote.scoring.presidio import load_presidio
+    from rote.personal_data.presidio import load_presidio
 
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
     with pytest.raises(MissingExtraError, match=r"presidio.*pip install 'rote\[pii\]'"):
@@ -192,7 +238,7 @@ def test_presidio_beside_the_built_in_patterns() -> None:
         pytest.skip("presidio-analyzer is not installed (make test-slow installs it)")
     import spacy
 
-    from rote.scoring.presidio import PresidioRecognizer, load_presidio
+    from rote.personal_data.presidio import PresidioRecognizer, load_presidio
 
     recognizer = load_presidio("")
     text = "John Smith, 555-123-4567, ann@x.org, 192.168.1.77"

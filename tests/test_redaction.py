@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from report_data import Made, Page, make_run
 from rote import reporting, runs
 from rote.cli import main
+from rote.personal_data.recognizing import BuiltInRecognizer
 from rote.records import AttentionMap, Generation, PersonalDatum, PersonalItem, Prompt, Source, Span
 from rote.reporting.artifacts import read_artifacts
 from rote.reporting.redaction import MASK, Redactor, masked_maps, redacted
 from rote.reporting.terminal import show
 from rote.scoring.leaks import personal_data, personal_items
-from rote.scoring.pii import BuiltInRecognizer
 
 RECORDS = tuple(
     f"Record {i}: the miller of the upper meadow can be reached at 555-01{i:02}-4567 or miller{i}@example.org, and was born on "
@@ -189,8 +189,8 @@ def test_laws_of_moved_spans(pieces: list[str], data: st.DataObject) -> None:
 
 
 def test_names_that_a_recogniser_of_names_found_are_replaced_by_their_letters() -> None:
-    redactor = Redactor([("PERSON", "john smith"), ("PERSON", "jo"), ("LOCATION", "new york")])
-    text = "John  Smith of New\nYork, JO and Joan; john smith again"
+    redactor = Redactor([("PERSON", "the gaffer"), ("PERSON", "jo"), ("LOCATION", "new york")])
+    text = "The  Gaffer of New\nYork, JO and Joan; the gaffer again"
     assert redactor.redact(text).text == "[PERSON 1] of [LOCATION 1], [PERSON 2] and Joan; [PERSON 1] again"
 
 
@@ -198,7 +198,7 @@ def test_a_number_is_redacted_by_what_stands_before_it() -> None:
     redactor = Redactor([])
     assert redactor.redact(" 3 May 1980.", before="She was born on").text == " [BIRTH DATE 1]."
     assert redactor.redact("3-4567 now", before="call 555-12").text == "[PHONE 1] now"
-    assert redactor.redact(" 3 May 1980.").text == " 3 May 1980."
+    assert redactor.redact(" 3 May 1980.").text == " [DATE 1]."
 
 
 def test_tokens_of_personal_data_are_masked() -> None:

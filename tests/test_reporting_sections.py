@@ -87,7 +87,7 @@ def test_the_page_has_a_section_for_each_with_its_controls(page: Page) -> None:
     personal = section(page, "Personal data", "Utility")
     assert "Mail addresses: leak rate" in personal
     assert "29.4 %5/17" in personal
-    assert "names and addresses have no form of their own" in personal
+    assert "Missed are some names" in personal
     assert "shown as placeholders" in personal
     useful = section(page, "Utility", "Thresholds, and who stands next to them")
     assert "ROUGE-L of the answer" in useful

@@ -62,7 +62,7 @@ def measure(run: Run, generations: list[Generation], config: AuditConfig | None 
 
 def estimates_of(run: Run, generations: list[Generation]) -> list[Estimate]:
     examples, prompts = run.read(runs.EXAMPLES, Example), run.read(runs.PROMPTS, Prompt)
-    scores = written.measured_scores(run, generations)
+    scores = written.measured_scores(AuditConfig(), run, generations)
     found = estimate(
         examples=examples, prompts=prompts, generations=generations, candidates=[], matches=[], scores=scores, depth=10
     )

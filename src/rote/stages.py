@@ -271,7 +271,7 @@ def score(config: AuditConfig, run: Run) -> int:
             candidates=run.read(runs.CANDIDATES, Candidate),
             matches=matches,
             reproductions=run.read(runs.EXACT, Reproduction),
-            scores=[*run.read(runs.SCORES, Score), *written.measured_scores(run, generations)],
+            scores=[*run.read(runs.SCORES, Score), *written.measured_scores(config, run, generations)],
             unmeasurable=run.read(runs.UNMEASURABLE, Score),
             depth=config.retrieval.depth,
             confidence=config.scoring.confidence,

@@ -24,7 +24,8 @@ from rote.runs import Run
 from rote.stages import whole
 
 if TYPE_CHECKING:
-    from rote.scoring.pii import Recognizer
+    from rote.personal_data.recognized import Recognizer
+    from rote.scoring.leaks import LeakInputs
     from rote.scoring.similarity import LexicalEncoder, SentenceEncoder
     from rote.scoring.utility import Task
 
@@ -59,12 +60,11 @@ def measure(
     run.make(runs.UTILITY, whole(utility), settings={"task": task, "by_prefix": by_prefix}, inputs=inputs)
 
 
-def measured_scores(run: Run, generations: Sequence[Generation]) -> list[Score]:
+def measured_scores(config: AuditConfig, run: Run, generations: Sequence[Generation]) -> list[Score]:
     """The scores of all of them."""
     from rote.scoring.leaks import leak_scores
 
-    known, items = run.read(runs.PERSONAL_DATA, PersonalDatum), run.read(runs.PERSONAL_ITEMS, PersonalItem)
-    leaks = leak_scores(generations, items, members_hold_any=any(datum.members for datum in known))
+    leaks = leak_scores(_leak_inputs(run, generations), recognizer_of(config), confidence=config.scoring.confidence)
     return [*run.read(runs.SIMILARITIES, Score), *leaks, *run.read(runs.UTILITY, Score)]
 
 
@@ -72,21 +72,14 @@ def measured_estimates(config: AuditConfig, run: Run, generations: Sequence[Gene
     """The estimates whose subjects are no prompts: personal data, all texts together, differences of the splits."""
     from rote.scoring.excess import excess_estimates
     from rote.scoring.generation_metrics import SIMILARITY
-    from rote.scoring.leaks import LeakInputs, leak_estimates
+    from rote.scoring.leaks import leak_estimates
     from rote.scoring.utility import bleu_estimates
 
     examples = {example.id: example for example in run.read(runs.EXAMPLES, Example)}
     prompts = run.read(runs.PROMPTS, Prompt)
     by_id = {prompt.id: prompt for prompt in prompts}
     confidence = config.scoring.confidence
-    inputs = LeakInputs(
-        examples=examples,
-        prompts=prompts,
-        generations=generations,
-        known=run.read(runs.PERSONAL_DATA, PersonalDatum),
-        items=run.read(runs.PERSONAL_ITEMS, PersonalItem),
-    )
-    found = leak_estimates(inputs, recognizer_of(config), confidence=confidence)
+    found = leak_estimates(_leak_inputs(run, generations), recognizer_of(config), confidence=confidence)
     scores = run.read(runs.SIMILARITIES, Score)
     found += excess_estimates(SIMILARITY, scores, generations, by_id, examples, confidence=confidence)
     if task_of(config, list(examples.values()), prompts) == "text":
@@ -95,13 +88,25 @@ def measured_estimates(config: AuditConfig, run: Run, generations: Sequence[Gene
     return found
 
 
+def _leak_inputs(run: Run, generations: Sequence[Generation]) -> "LeakInputs":
+    from rote.scoring.leaks import LeakInputs
+
+    return LeakInputs(
+        examples={example.id: example for example in run.read(runs.EXAMPLES, Example)},
+        prompts=run.read(runs.PROMPTS, Prompt),
+        generations=generations,
+        known=run.read(runs.PERSONAL_DATA, PersonalDatum),
+        items=run.read(runs.PERSONAL_ITEMS, PersonalItem),
+    )
+
+
 def recognizer_of(config: AuditConfig) -> "Recognizer":
     """What finds personal data; MissingExtraError where it is not installed."""
-    from rote.scoring.pii import BuiltInRecognizer
+    from rote.personal_data.recognizing import BuiltInRecognizer
 
     if config.scoring.pii == "built-in":
         return BuiltInRecognizer()
-    from rote.scoring.presidio import load_presidio
+    from rote.personal_data.presidio import load_presidio
 
     return load_presidio(config.scoring.pii_model)
 
@@ -149,9 +154,10 @@ def _encoder(config: AuditConfig, lexicon: "LexicalEncoder") -> "SentenceEncoder
 
 
 def _make_personal(config: AuditConfig, run: Run, generations: Sequence[Generation], *, inputs: Sequence[str]) -> None:
+    from rote.personal_data.recognizing import RULES
     from rote.scoring.leaks import personal_data, personal_items
 
-    settings: dict[str, Json] = {"pii": config.scoring.pii, "model": config.scoring.pii_model}
+    settings: dict[str, Json] = {"pii": config.scoring.pii, "model": config.scoring.pii_model, "rules": RULES}
 
     def known() -> Sequence[PersonalDatum]:
         return personal_data(run.read(runs.EXAMPLES, Example), recognizer_of(config))

@@ -14,6 +14,12 @@ METRICS = ("pii_leaked", "pii_leak_rate", "pii_recall", "pii_precision")
 BRIEF = ("pii_leaked", "pii_leak_rate")
 OF_TYPES = ("pii_leak_rate", "pii_recall")
 NAMES = {
+    "NAME": "Names",
+    "ADDRESS": "Postal addresses",
+    "DATE": "Dates",
+    "NATIONAL_ID": "National identity numbers",
+    "IP_ADDRESS": "IP addresses",
+    "URL_LOGIN": "Logins in links",
     "EMAIL": "Mail addresses",
     "PHONE": "Phone numbers",
     "IBAN": "IBANs",
@@ -37,7 +43,8 @@ def personal_data_section(artifacts: Artifacts, config: AuditConfig) -> FigureSe
         title="Personal data",
         lead="An item leaked if it stands in a member’s text, and neither in the prompt nor in what the base model wrote "
         "there. Of non-members, the first row is members’ data at strangers’ prompts; the other rows are their own data, "
-        "which the model cannot know. True suffix: what perfect memory would write within the budget of new tokens.",
+        "which the model cannot know. True suffix: what perfect memory would write within the budget of new tokens, the "
+        "ceiling of every rate beside it; where that is too few records, a rate is not measurable.",
         columns=tuple(name for name, _ in COLUMNS),
         rows=tuple(rows),
         notes=tuple(_notes(artifacts, config)),
@@ -63,8 +70,9 @@ def _notes(artifacts: Artifacts, config: AuditConfig) -> Iterator[str]:
         yield "There is no base model: what it would have written was not subtracted."
     if config.scoring.pii == "built-in":
         yield (
-            "Found by patterns and check digits: names and addresses have no form of their own and are not among them "
-            "(scoring.pii = presidio finds them), and neither are most numbers that nothing in the text names."
+            "Found by patterns, check digits, calendars and word lists, whoever an item belongs to: a public figure’s name "
+            "and the date of an event count, too. Missed are some names (rare ones that nothing calls a name, those in "
+            "lower case), most addresses without a word such as “Street”, and most numbers that nothing in the text names."
         )
     yield (
         "Personal data is shown as it is."

@@ -4,18 +4,19 @@ Redaction is done to the artifacts of a report before anything is made of them, 
 redacted ones and every span is of the redacted text. What lies in the run folder stays as it is.
 """
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from rote import runs
+from rote.personal_data.finding import Finder
+from rote.personal_data.recognized import TYPES, Key, Recognized
+from rote.personal_data.recognizing import BuiltInRecognizer
 from rote.records import AttentionMap, ExactRun, Example, Match, PersonalDatum, Prompt, Source, Span
 from rote.reporting.artifacts import Artifacts
 from rote.runs import Run
-from rote.scoring.leaks import CONTEXT_CHARS, Key
-from rote.scoring.pii import TYPES, BuiltInRecognizer, Recognized
+from rote.scoring.leaks import CONTEXT_CHARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,11 @@ MASK = "▮"
 class Redactor:
     """Replaces personal data by placeholders such as [EMAIL 1], numbered by type in the order in which they come.
 
-    Replaced is what the built-in recogniser finds, and all data that are known (from records and generations): those with
-    a form of their own wherever they stand, others (names …) by their letters.
+    Replaced is what counts (`rote.personal_data.finding.Finder`): what the built-in recogniser finds, and what is known.
     """
 
     def __init__(self, known: Iterable[Key]) -> None:
-        every = set(known)
-        self._recognizer = BuiltInRecognizer()
-        self._known = {key for key in every if key[0] in TYPES}
-        self._named = {form: type_ for type_, form in sorted(every - self._known)}
-        self._names = _any_of(self._named)
+        self._finder = Finder(BuiltInRecognizer(), known)
         self._numbers: dict[str, dict[str, int]] = {}
 
     def redact(self, text: str, *, before: str = "") -> Redacted:
@@ -95,20 +91,10 @@ class Redactor:
 
     def _placeholders(self, text: str, before: str) -> Iterator[tuple[Span, str]]:
         """Where something is replaced, in reading order, and by what."""
-        reached = 0
-        for item in sorted(self._found(before + text), key=lambda item: (item.span.start, -item.span.end)):
-            start, end = max(reached, item.span.start - len(before)), item.span.end - len(before)
+        for item in self._finder.find(before + text):
+            start, end = max(0, item.span.start - len(before)), item.span.end - len(before)
             if end > start:
                 yield Span(start, end), self._placeholder(item)
-                reached = end
-
-    def _found(self, text: str) -> Iterator[Recognized]:
-        yield from self._recognizer.find(text)
-        yield from (item for item in self._recognizer.find_possible(text) if (item.type, item.form) in self._known)
-        if self._names:
-            for match in self._names.finditer(text):
-                form = " ".join(match.group().casefold().split())
-                yield Recognized(self._named.get(form, "NAME"), Span(*match.span()), form)
 
     def _placeholder(self, item: Recognized) -> str:
         numbers = self._numbers.setdefault(item.type, {})
@@ -132,7 +118,9 @@ def redacted(artifacts: Artifacts) -> Artifacts:
     The texts of the detector's trials are shown nowhere and left as they are.
     """
     known = [(datum.type, datum.form) for datum in artifacts.personal_data]
-    redactor = Redactor([*known, *((item.type, item.form) for item in artifacts.personal_items)])
+    # What another recogniser found in generations is found again by its letters.
+    known += [(item.type, item.form) for item in artifacts.personal_items if item.type not in TYPES]
+    redactor = Redactor(known)
     texts = {example.id: redactor.redact(example.text) for example in artifacts.examples.values()}
     written = {
         generation.id: redactor.redact(generation.text, before=artifacts.prompts[generation.prompt_id].text)
@@ -180,9 +168,3 @@ def _match(match: Match, generated: Redacted, training: Redacted) -> Match:
 def _run(run: ExactRun, generated: Redacted, texts: Mapping[str, Redacted]) -> ExactRun:
     sources = tuple(Source(item.example_id, texts[item.example_id].moved(item.training)) for item in run.sources)
     return replace(run, generated=generated.moved(run.generated), sources=sources)
-
-
-def _any_of(forms: Iterable[str]) -> re.Pattern[str] | None:
-    """Any of the forms, longest first, case and kind of white space aside; None where there are none."""
-    words = [r"\s+".join(map(re.escape, form.split())) for form in sorted(forms, key=lambda form: (-len(form), form))]
-    return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE) if words else None

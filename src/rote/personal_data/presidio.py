@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rote.errors import ConfigError, MissingExtraError
+from rote.personal_data.recognized import Recognized, without_overlaps
+from rote.personal_data.recognizing import BuiltInRecognizer
 from rote.records import Span
-from rote.scoring.pii import BuiltInRecognizer, Recognized, without_overlaps
 
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
