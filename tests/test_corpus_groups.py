@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from rote.config import CorpusConfig
 from rote.corpus import Corpus, read_corpus, split
-from rote.corpus.groups import MAX_SHARING
 from rote.corpus.near_duplicates import Components, join_near_duplicates, shingles_of
+from rote.corpus.overlaps import MAX_SHARING
 from rote.corpus.splits import draw
 from rote.records import Example, content_id
 
@@ -202,7 +202,7 @@ def test_contaminated_nonmembers_are_dropped_with_the_members_line(tmp_path: Pat
         {"prompt": PASSAGE, "completion": text_of(3)},
         {"text": " ".join(near[3:])},  # 33 of 36 shingles
         {"text": " ".join(near[6:])},  # 30 of 36, but 30 of 33 of the one before
-        {"text": " ".join(near[20:])},
+        {"text": " ".join([*near[20:30], *text_of(5).split()])},
         {"text": text_of(4)},
     ]
     corpus = corpus_of(tmp_path, members, nonmembers, near_duplicate=0.85)

@@ -48,7 +48,7 @@ ALIGNED_AT_ONCE = 50
 
 def prepare(config: AuditConfig, run: Run) -> int:
     """Stage 1: reads, validates and groups the records."""
-    from rote import planted
+    from rote import left_out, planted
     from rote.corpus import TooManyBadRecords, read_corpus
 
     if not config.corpus.members:
@@ -81,6 +81,7 @@ def prepare(config: AuditConfig, run: Run) -> int:
     found = content_id(*map(str, corpus.readings))
     run.make(runs.READINGS, whole(lambda: corpus.readings), settings={**settings, "found": found})
     run.note(data_hash=corpus.digest, data_notes=list(corpus.notes))
+    left_out.keep(run, corpus)
     planted.keep(config, run, corpus)
     return OK
 
@@ -107,6 +108,7 @@ def generate(config: AuditConfig, run: Run) -> int:
             runs.TOKEN_SCORES,
             runs.RECHECKS,
             runs.EXPOSURES,
+            runs.LEFT_OUT_LOSSES,
         )
         run.discard(*(name.format(model="base") for name in of_models))
     return OK
@@ -114,6 +116,7 @@ def generate(config: AuditConfig, run: Run) -> int:
 
 def make_prompts(config: AuditConfig, run: Run) -> tuple[AuditConfig, list[Prompt], list[Score]]:
     """Cuts the run's records into prompts; returns the settings as they were resolved, and what cannot be prompted."""
+    from rote import left_out
     from rote.generation import resolved
     from rote.models import is_encoder_decoder, tokenizer_digest
 
@@ -129,6 +132,7 @@ def make_prompts(config: AuditConfig, run: Run) -> tuple[AuditConfig, list[Promp
     key |= {"limit": config.corpus.limit, "seed": config.corpus.seed if config.corpus.limit else None}
     run.make(runs.PROMPTS, whole(lambda: prompts), settings=key, inputs=[runs.EXAMPLES])
     run.make(runs.UNMEASURABLE, whole(lambda: unmeasurable), settings=key, inputs=[runs.EXAMPLES])
+    left_out.cut_prompts(config, run, tuned, settings=key)
     return config, prompts, unmeasurable
 
 
@@ -238,7 +242,7 @@ def align(config: AuditConfig, run: Run) -> int:
 
 def score(config: AuditConfig, run: Run) -> int:
     """Stage 6: scores, then estimates with intervals and controls; returns the exit code of the gates."""
-    from rote import forced, planted, written
+    from rote import forced, left_out, planted, written
     from rote.alignment import PRESETS
     from rote.scoring import check_gates, estimate, score_generations, score_reproductions
 
@@ -285,7 +289,12 @@ def score(config: AuditConfig, run: Run) -> int:
     settings |= {"draws": list(config.scoring.draws), "chances": list(config.scoring.chances)}
     inputs += [runs.SCORES, *written.ARTIFACTS]
     others = partial(written.measured_estimates, config, run, generations)
-    run.make(runs.ESTIMATES, whole(lambda: [*figures()[0], *others()]), settings=settings, inputs=inputs)
+    run.make(
+        runs.ESTIMATES,
+        whole(lambda: [*figures()[0], *others(), *left_out.estimates(config, run)]),
+        settings=settings,
+        inputs=[*inputs, *left_out.artifacts(run)],
+    )
     run.make(runs.COMPARISONS, whole(lambda: figures()[1]), settings=settings, inputs=inputs)
     separations = forced.make_separations(config, run, examples=examples, prompts=prompts)
     estimates = [*run.read(runs.ESTIMATES, Estimate), *planted.score(config, run)]
@@ -345,7 +354,7 @@ def _start(config: AuditConfig, run: Run) -> None:
 
 def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run) -> None:
     """Generations and token scores of one model; it is loaded when the first of them is not up to date."""
-    from rote import forced, planted
+    from rote import forced, left_out, planted
     from rote.finetuning import privacy_of
     from rote.generation import TransformersModel
     from rote.generation import generate as draw
@@ -387,6 +396,7 @@ def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run
     if name == "tuned":
         forced.make_variants(config, run, prompts, model, used=used)
     planted.expose(name, model, used=used, config=config, run=run)
+    left_out.measure(name, model, used=used, config=config, run=run)
     if name == "tuned":
         privacy = privacy_of(Path(adapter or source))
         run.note(privacy=privacy.sentence if privacy else "")

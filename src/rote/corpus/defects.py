@@ -30,16 +30,25 @@ Reason: TypeAlias = Literal[
     "shares its context with a member",
     "near-duplicate of a member",
     "linked to a member",
+    "stands in a member",
 ]
 """Why a record is left out.
 
 "duplicate" is no defect: the record stands in `Example.copies` of its first copy. "canary" is none, either: it was planted
-(`corpus.canary_file`) and is scored apart. The last three befall non-members
-only: "linked" is in one group with a member through other records (a near-duplicate of a near-duplicate).
+(`corpus.canary_file`) and is scored apart. The last four befall non-members
+only: "linked" is in one group with a member through other records (a near-duplicate of a near-duplicate); "stands in" is
+quoted, shared or contained, wholly or to a large part (see `containment`).
 """
 
 NO_DEFECT: frozenset[Reason] = frozenset(
-    ("duplicate", "canary", "shares its context with a member", "near-duplicate of a member", "linked to a member")
+    (
+        "duplicate",
+        "canary",
+        "shares its context with a member",
+        "near-duplicate of a member",
+        "linked to a member",
+        "stands in a member",
+    )
 )
 """Reasons that do not count for `corpus.max_bad`: the record itself is sound."""
 

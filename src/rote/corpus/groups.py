@@ -1,8 +1,10 @@
 """Which records belong together: the same text, nearly the same text, or the same context.
 
 Two records are linked if their texts are equal but for case and white space, if the word 5-gram Jaccard similarity of
-their texts (without an instruction or system message) is at least `corpus.near_duplicate` (0: no such links), or if they
-share their context. A group is everything that links connect, whatever the order of the records.
+their texts (without an instruction or system message) is at least `corpus.near_duplicate` (0: no such links), if they
+share their context, or if they are of one split and the shorter one stands in the other in large part (overlapping
+chunks, the records of one chat or mail thread: `containment`; `corpus.near_duplicate` = 0 turns this off, too). A group
+is everything that links connect, whatever the order of the records.
 """
 
 import hashlib
@@ -11,13 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rote.corpus.near_duplicates import Components, join_near_duplicates
+from rote.corpus.overlaps import join_overlapping, most_sharing
 from rote.corpus.rendering import Parts
 from rote.records import Example
 
 MIN_CONTEXT_CHARS = 50
 """Shortest prompt, or part of one, that counts as a context of its own."""
-MAX_SHARING = 50
-"""A part of the prompt under more records than this (in small data: under half of them) is a template, no context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,10 @@ def link(entries: Sequence[Entry], *, near_duplicate: float) -> Links:
         join_near_duplicates(lambda i: entries[distinct[i]].own_text, alike, threshold=near_duplicate)
         for i, number in enumerate(distinct):
             components.join(distinct[alike.find(i)], number)
+        for split in ("member", "non-member"):
+            # A non-member that stands in a member is left out afterwards, for that reason.
+            of_split = [number for number in distinct if entries[number].example.split == split]
+            join_overlapping(of_split, lambda number: entries[number].own_text, components)
     contexts, templates = _counting_contexts(entries)
     first: dict[int, int] = {}
     for number, keys in enumerate(contexts):
@@ -87,7 +92,7 @@ def _counting_contexts(entries: Sequence[Entry]) -> tuple[list[frozenset[int]], 
     """The contexts of each entry without templates, and the number of templates."""
     counts = Counter(key for entry in entries for key in entry.likely)
     certain = {key for entry in entries for key in entry.certain}
-    most = min(MAX_SHARING, max(10, len(entries) // 2))
+    most = most_sharing(len(entries))
     templates = {key for key, n in counts.items() if n > most} - certain
     return [frozenset((*entry.certain, *entry.likely)) - templates for entry in entries], len(templates)
 

@@ -8,7 +8,7 @@ already connected are not compared, so a thousand copies of one text cost a thou
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -50,9 +50,14 @@ class Components:
         self._parent[self.find(second)] = self.find(first)
 
 
+def plain_words(text: str) -> list[str]:
+    """The words without regard to case, white space and punctuation; each Chinese or Japanese character is a word."""
+    return _WORD.findall(text.casefold())
+
+
 def words_of(text: str) -> list[str]:
     """The words without regard to case, filled up to five with "" (which is no word)."""
-    words = _WORD.findall(text.casefold()) or [" ".join(text.casefold().split())]
+    words = plain_words(text) or [" ".join(text.casefold().split())]
     return words + [""] * (SHINGLE - len(words))
 
 
@@ -194,18 +199,22 @@ def _shingle_batches(text_of: Callable[[int], str], n: int) -> Iterator[tuple[In
             words += own
             lengths.append(len(own))
             chars += len(text)
-        hashes = np.fromiter(map(_word_hash, words), np.uint64, len(words))
         number = np.repeat(np.arange(start, start + len(lengths)), lengths)
         inside = number[: 1 - SHINGLE] == number[SHINGLE - 1 :]
-        yield number[: 1 - SHINGLE][inside], _shingle_hashes(hashes)[inside]
+        yield number[: 1 - SHINGLE][inside], run_hashes(word_hashes(words), SHINGLE)[inside]
         start += len(lengths)
 
 
-def _shingle_hashes(words: Hashes) -> Hashes:
-    """Hash of the five words from each place on: a polynomial modulo 2^64, then mixed so that all bits count."""
-    mixed = np.zeros(len(words) + 1 - SHINGLE, np.uint64)
-    for i in range(SHINGLE):
-        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + words[i : len(words) + 1 - SHINGLE + i]
+def word_hashes(words: Sequence[str]) -> Hashes:
+    """Hash of each word."""
+    return np.fromiter(map(_word_hash, words), np.uint64, len(words))
+
+
+def run_hashes(words: Hashes, size: int) -> Hashes:
+    """Hash of the `size` words from each place on: a polynomial modulo 2^64, then mixed so that all bits count."""
+    mixed = np.zeros(max(0, len(words) + 1 - size), np.uint64)
+    for i in range(size):
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + words[i : len(mixed) + i]
     mixed ^= mixed >> np.uint64(31)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     return mixed ^ (mixed >> np.uint64(29))

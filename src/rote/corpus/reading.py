@@ -8,6 +8,7 @@ from pathlib import Path
 from rote.config import CorpusConfig
 from rote.corpus.canaries import read_canaries
 from rote.corpus.chat import ChatTokenizer
+from rote.corpus.containment import without_contained
 from rote.corpus.contamination import contaminated
 from rote.corpus.contents import content_of
 from rote.corpus.defects import NAMED, BadRecord, Dropped, TooManyBadRecords, counted, is_defect, shown, shown_names
@@ -40,6 +41,8 @@ class Corpus:
     """Depends on the texts, copies, groups and splits of all examples, not on their order or their files."""
     readings: tuple[Reading, ...] = ()
     """How members and non-members were read: files, shapes, the template's source, fields that were not used."""
+    left_out: tuple[Example, ...] = ()
+    """Sound non-members that are no control, since members hold their text or one like it."""
 
     @property
     def examples(self) -> list[Example]:
@@ -52,8 +55,8 @@ def read_corpus(config: CorpusConfig, *, tokenizer: ChatTokenizer | None = None,
 
     Every record that is read becomes an example or an entry in `dropped`; only `limit` leaves out sound records. Exact
     duplicates (prompt and completion equal) within a split become one example with `copies`. They are properties of the
-    data, no defects, and do not count for `max_bad`. A non-member in one group with a member is dropped. Without a
-    non-member file, `holdout` sets a share of the groups aside.
+    data, no defects, and do not count for `max_bad`. A non-member in one group with a member, or that stands in members,
+    is dropped and kept in `left_out`. Without a non-member file, `holdout` sets a share of the groups aside.
 
     Args:
         config: files, fields, limits.
@@ -84,13 +87,17 @@ def read_corpus(config: CorpusConfig, *, tokenizer: ChatTokenizer | None = None,
     for loaded in (members, nonmembers):
         _check_bad_share(loaded, config.max_bad, dropped)
     _check_disjoint(members, nonmembers)
-    examples, unsuitable = _grouped(members, nonmembers, config, say)
+    examples, linked, unsuitable = _grouped(members, nonmembers, config, say)
     examples = _split(examples, config, say)
+    own_text = {entry.example.id: entry.own_text for entry in (*members.entries, *nonmembers.entries)}
+    examples, inside, contained = without_contained(examples, own_text, say)
     drawn_members = _drawn(examples, "member", config, say)
     drawn_nonmembers = _drawn(examples, "non-member", config, say)
     digest = _digest([*drawn_members, *drawn_nonmembers])
     readings = tuple(item.reading for item in (members, nonmembers) if item.reading is not None)
-    return Corpus(drawn_members, drawn_nonmembers, [*dropped, *unsuitable], tuple(notes), digest, readings)
+    left_out = tuple(sorted((*linked, *inside), key=lambda example: example.id))
+    unsuitable = [*dropped, *unsuitable, *contained]
+    return Corpus(drawn_members, drawn_nonmembers, unsuitable, tuple(notes), digest, readings, left_out)
 
 
 def raw_rows(
@@ -279,8 +286,8 @@ def _place(example: Example) -> str:
 
 def _grouped(
     members: _Loaded, nonmembers: _Loaded, config: CorpusConfig, say: Echo
-) -> tuple[list[Example], list[Dropped]]:
-    """All examples with their groups, without the non-members that are linked to a member."""
+) -> tuple[list[Example], list[Example], list[Dropped]]:
+    """All examples with their groups, without the non-members that are linked to a member; those; and why."""
     entries = [*members.entries, *nonmembers.entries]
     copies = members.copies + nonmembers.copies
     say(f"looking for duplicates and shared contexts among {len(entries):,} distinct records")
@@ -294,7 +301,7 @@ def _grouped(
     if linked:
         left_out = f"{len(linked):,} of {len(nonmembers.entries):,} non-members are linked to members and left out"
         say(f"{nonmembers.name}: {left_out}: {counted(linked.values())}")
-    return kept, list(linked.values())
+    return kept, [entries[i].example for i in linked], list(linked.values())
 
 
 def _say_groups(examples: Sequence[Example], templates: int, say: Echo) -> None:
