@@ -1,0 +1,49 @@
+"""What leaving non-members out changes: their losses are measured apart, and enter no control."""
+
+from pathlib import Path
+
+import pytest
+
+from rote import left_out, runs
+from rote.config import AuditConfig
+from rote.corpus import Corpus
+from rote.records import Example, Score
+from rote.runs import Run
+
+
+def corpus_with(*left: Example) -> Corpus:
+    return Corpus([], [], [], (), "digest", (), left)
+
+
+def example(text: str) -> Example:
+    return Example(text, "", text, "non-member", text)
+
+
+def test_a_run_without_such_records_has_no_artifact(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    left_out.keep(run, corpus_with(example("one")))
+    assert [item.text for item in run.read(runs.LEFT_OUT, Example)] == ["one"]
+    left_out.keep(run, corpus_with())
+    assert not run.has(runs.LEFT_OUT)
+    left_out.cut_prompts(AuditConfig(), run, ("", ""), settings={})
+    assert left_out.artifacts(run) == []
+    assert left_out.estimates(AuditConfig(), run) == []
+
+
+@pytest.mark.parametrize(("count", "has_interval"), [(2, False), (14, True)])
+def test_the_mean_has_an_interval_where_there_are_enough(tmp_path: Path, count: int, has_interval: bool) -> None:
+    run = Run(tmp_path)
+    losses = [Score(f"p{i}-tuned", "loss", 1.0 + i % 2) for i in range(count)]
+    run.write(runs.LEFT_OUT_LOSSES.format(model="tuned"), losses, settings={})
+    (found,) = left_out.estimates(AuditConfig(), run)
+    assert (found.metric, found.model, found.split, found.stratum) == ("loss", "tuned", "non-member", left_out.STRATUM)
+    assert (found.value, found.n) == (1.5, count)
+    assert (found.low is not None) is has_interval
+
+
+def test_nothing_to_score_has_a_reason(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write(runs.LEFT_OUT_LOSSES.format(model="base"), [Score("p-base", "loss", None, "x")], settings={})
+    (found,) = left_out.estimates(AuditConfig(), run)
+    assert (found.model, found.value, found.n, found.n_missing) == ("base", None, 0, 1)
+    assert found.reason
