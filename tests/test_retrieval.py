@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rote.config import RetrievalConfig
+from rote.disk import encode, seal, unseal
 from rote.errors import StaleRunError
 from rote.records import Example, Generation, Prompt
 from rote.retrieval import (
@@ -273,14 +274,14 @@ def test_a_missing_or_torn_index_is_told(tmp_path: Path) -> None:
     torn = tmp_path / "torn"
     torn.mkdir()
     (torn / "listing.json").write_text('{"digest": ', encoding="utf-8")
-    with pytest.raises(StaleRunError, match=r"torn: no index there"):
+    with pytest.raises(StaleRunError, match=r"listing.json: the index is damaged"):
         open_index(torn)
 
 
 def test_an_index_of_another_version_is_told(tmp_path: Path) -> None:
     made(tmp_path, CLINIC)
     listing = tmp_path / "index" / "listing.json"
-    listing.write_text(listing.read_text().replace(f'"format": "{FORMAT}"', '"format": "0"'))
+    listing.write_bytes(encode(seal({**unseal(listing.read_bytes()), "format": "0"})))
     with pytest.raises(
         StaleRunError, match=rf"index: an index of format '0', not '{FORMAT}'; `rote retrieve` makes it"
     ):
@@ -295,6 +296,7 @@ def test_an_index_of_another_version_is_told(tmp_path: Path) -> None:
         ("terms.npy", lambda file: file.write_bytes(b"")),
         ("examples.npy", lambda file: np.save(file, np.zeros(2, np.int32))),
         ("lengths.npy", lambda file: np.save(file, np.zeros(3))),
+        ("bounds.npy", lambda file: file.write_bytes(file.read_bytes()[:-1] + b"\x01")),
         ("listing.json", lambda file: file.write_text(f'{{"format": "{FORMAT}"}}')),
         ("listing.json", lambda file: file.write_text(file.read_text().replace('"k1"', '"k2"'))),
     ],
@@ -303,9 +305,12 @@ def test_a_damaged_index_is_told_and_made_again(tmp_path: Path, name: str, damag
     index = made(tmp_path, CLINIC)
     expected = index.search(["burning pain"], depth=3)
     damage(tmp_path / "index" / name)
-    with pytest.raises(StaleRunError, match=r"index: the index is damaged \(.+\); `rote retrieve` makes it again"):
+    with pytest.raises(StaleRunError, match=r"index.*: the index is damaged \(.+\); `rote retrieve` makes it again"):
         open_index(tmp_path / "index")
-    assert made(tmp_path, CLINIC).search(["burning pain"], depth=3) == expected
+    said: list[str] = []
+    build_index(CLINIC, [], tmp_path / "index", config=CONFIG, echo=said.append)
+    assert "the index is damaged" in said[0]
+    assert open_index(tmp_path / "index").search(["burning pain"], depth=3) == expected
 
 
 def test_an_index_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

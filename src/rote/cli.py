@@ -15,7 +15,8 @@ from pathlib import Path
 from rote import __version__
 from rote.config import AuditConfig, load_config, sections, toml_value
 from rote.errors import RoteError
-from rote.runs import CONFIG, Run
+from rote.locks import claimed
+from rote.runs import Run
 from rote.visible import visible
 
 OK, USER_ERROR, BREACHED, NOT_MEASURED = 0, 2, 3, 4
@@ -288,7 +289,6 @@ def _run_stage(options: argparse.Namespace) -> int:
     from rote.references import train_references
 
     functions = {
-        "check": pipeline.check,
         "audit": pipeline.audit,
         "prepare": stages.prepare,
         "generate": stages.generate,
@@ -302,9 +302,13 @@ def _run_stage(options: argparse.Namespace) -> int:
     }
     exists = "run" in options
     folder: Path = options.run if exists else options.out or Path("runs") / options.command
-    saved = folder / CONFIG
-    config = _settings(options, saved if exists and saved.exists() else None)
-    return functions[options.command](config, Run(folder, echo=_echo, must_exist=exists))
+    if options.command == "check":
+        return pipeline.check(_settings(options), Run(folder, echo=_echo))
+    if exists:
+        Run(folder, must_exist=True)
+    with claimed(folder):
+        run = Run(folder, echo=_echo, must_exist=exists)
+        return functions[options.command](_settings(options, run.settings_file() if exists else None), run)
 
 
 def _echo(line: str) -> None:

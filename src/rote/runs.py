@@ -1,26 +1,36 @@
 """The run folder: artifact names, the manifest, what is fresh and what is stale, atomic and resumable writes.
 
 Only this module reads and writes artifacts. An artifact is a JSONL file that is written under a temporary name and
-renamed: a file that exists is whole. Long work is appended to `NAME.partial`, one line per finished chunk, so a run
-that was killed goes on at the first unfinished chunk and ends in the same bytes.
+renamed: a file that exists is whole. The manifest holds a hash of each, which is checked whenever one is read. Long work
+is appended to `NAME.partial` (see `rote.partials`), so a run that was killed resumes and ends in the same bytes. One
+process writes a run folder at a time (see `rote.locks`).
 """
 
-import contextlib
-import hashlib
+import fnmatch
 import json
-import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib import metadata
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
 
-import rote
+from rote import locks, partials
+from rote.disk import content_hash, encode, file_hash, seal, write_atomically
 from rote.errors import StaleRunError
-from rote.records import Json, from_row, to_row
+from rote.manifest import (
+    FORMAT,
+    PACKAGES,
+    Entry,
+    UnusableManifest,
+    differences,
+    followers,
+    key_of,
+    new_manifest,
+    opened,
+)
+from rote.records import Json, content_id, from_row, to_row
 
-FORMAT = 3
-"""Raised whenever an artifact's meaning changes; artifacts of another format are stale."""
+__all__ = ["FORMAT", "PACKAGES", "Entry", "Run", "command_of", "encode", "file_hash", "write_atomically"]
 
 EXAMPLES = "examples.jsonl"
 DROPPED = "dropped.jsonl"
@@ -72,40 +82,51 @@ REPORT_HTML = "report.html"
 REPORT_JSON = "report.json"
 ATTENTION_HTML = "attention.html"
 
-PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy", "pydivsufsort", "numba", "rapidfuzz")
+_NAMES = tuple(value for name, value in globals().items() if name.isupper() and "." in str(value) and "{" not in value)
+"""Every file of a run but the manifest and those of single models."""
+_MADE_BY: Mapping[str, tuple[str, ...]] = {
+    "prepare": (EXAMPLES, DROPPED, CANARIES),
+    "generate": (PROMPTS, UNMEASURABLE, GENERATIONS, TOKEN_SCORES, RECHECKS, VARIANTS, EXPOSURES),
+    "retrieve": (GENERATIONS.format(model="controls"), CANDIDATES, NONMEMBER_CANDIDATES, EXACT),
+    "align": (MATCHES, DETECTOR),
+    "references": (REFERENCES,),
+    "attend": (ATTENTION, ATTENTION_MAPS, CONTRASTS, INCREMENTAL, NEEDED_INPUT),
+    "compress": (COMPRESSIONS, COMPRESSION_ESTIMATES),
+}
+"""Command → the artifacts that it makes; all others are made by `rote score`."""
 
 Record = TypeVar("Record")
 Row: TypeAlias = dict[str, Json]
 Echo = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the manifest knows of one artifact: how it was made, and its content."""
-
-    key: str
-    settings: dict[str, Json]
-    inputs: dict[str, str]
-    sha256: str
+def command_of(name: str) -> str:
+    """The command that makes an artifact: "prepare", "generate" …"""
+    makers = {pattern: command for command, patterns in _MADE_BY.items() for pattern in patterns}
+    fitting = (command for pattern, command in makers.items() if fnmatch.fnmatch(name, pattern.format(model="*")))
+    return makers.get(name) or next(fitting, "score")
 
 
 class Run:
-    """One run folder.
+    """One run folder. It is locked when something is first written, and until the object is no longer used.
 
     Args:
-        folder: created where it does not exist, unless `must_exist` is given.
-        echo: gets one line for each artifact that is fresh, stale or resumed.
+        folder: created, when something is first written, where it does not exist.
+        echo: gets one line for each artifact that is up to date, stale, damaged or resumed.
+        must_exist: the folder must hold a run of this format.
+
+    Raises:
+        StaleRunError: `must_exist`, and there is no run, a damaged one or one of another format; or the folder's
+            manifest is no manifest of rote.
     """
 
     def __init__(self, folder: Path, *, echo: Echo = lambda _: None, must_exist: bool = False) -> None:
         self.folder = folder
         self.echo = echo
-        if must_exist and not (folder / MANIFEST).exists():
-            raise StaleRunError(f"{folder}: not a run folder (no {MANIFEST}); `rote prepare` or `rote audit` makes one")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StaleRunError(f"{folder}: cannot be used as a run folder: {error.strerror}") from error
+        self._must_exist = must_exist
+        self._is_claimed = False
+        self._made: set[str] = set()
+        self._said: set[str] = set()
         self._manifest: dict[str, Json] = self._read_manifest()
 
     def path(self, name: str) -> Path:
@@ -113,8 +134,12 @@ class Run:
         return self.folder / name
 
     def has(self, name: str) -> bool:
-        """Whether the artifact exists and stands in the manifest."""
-        return self.entry(name) is not None and self.path(name).exists()
+        """Whether the artifact was made: it stands in the manifest."""
+        return name in self._artifacts()
+
+    def names(self, pattern: str) -> list[str]:
+        """The artifacts that were made whose name fits the pattern, e.g. `GENERATIONS`, in the order of their names."""
+        return sorted(fnmatch.filter(self._artifacts(), pattern.format(model="*")))
 
     def entry(self, name: str) -> Entry | None:
         """The manifest's entry of an artifact."""
@@ -125,18 +150,20 @@ class Run:
         """All records of an artifact.
 
         Raises:
-            StaleRunError: it does not exist, or it is not what this program wrote.
+            StaleRunError: it was not made, is missing, or is not what this program wrote.
         """
-        path = self.path(name)
-        if not path.exists():
-            raise StaleRunError(f"{path} does not exist: run the stage that makes it first (see `rote --help`)")
-        try:
-            with path.open(encoding="utf-8") as file:
-                return [from_row(kind, json.loads(line)) for line in file]
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        entry, again = self.entry(name), f"run `rote {command_of(name)}` (or `rote audit`) again"
+        if entry is None:
             raise StaleRunError(
-                f"{path}: damaged ({error}); delete it and run the stage that makes it again"
-            ) from error
+                f"{self.path(name)} does not exist: run `rote {command_of(name)}` (or `rote audit`) first"
+            )
+        content, damage = self._content(name, entry)
+        if damage:
+            raise StaleRunError(f"{self.path(name)}: damaged ({damage}); {again}")
+        try:
+            return [from_row(kind, json.loads(line)) for line in content.split(b"\n")[:-1]]
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StaleRunError(f"{self.path(name)}: damaged ({error}); {again}") from error
 
     def make(
         self,
@@ -148,7 +175,7 @@ class Run:
         order: Callable[[Row], tuple[str | int, ...]] | None = None,
         chunking: Json = None,
     ) -> bool:
-        """Makes the artifact unless it is fresh; returns whether anything was made.
+        """Makes the artifact unless it is up to date; returns whether anything was made.
 
         Args:
             name: the artifact.
@@ -158,194 +185,216 @@ class Run:
             inputs: artifacts of this run that the content depends on.
             order: sort key of the finished artifact's rows (chunks may come in another order).
             chunking: whatever decides how the work is cut into chunks, and nothing else (a batch size): an unfinished
-                artifact goes on only where it is the same, a finished one does not depend on it.
+                artifact is resumed only where it is the same, a finished one does not depend on it.
         """
+        self._own()
         hashes = {other: self._sha256(other) for other in inputs}
-        key = _key(settings, hashes)
+        key = key_of(settings, hashes)
         entry = self.entry(name)
-        if entry is not None and entry.key == key and self.path(name).exists():
-            self.echo(f"{name}: up to date")
-            return False
-        if entry is not None and self.path(name).exists():
-            self.echo(f"{name}: stale, {_difference(entry, settings, hashes)}; making it again")
-        rows = self._rows(name, f"{key} {chunking}", produce)
+        if entry is not None and entry.key == key:
+            damage = self._content(name, entry)[1]
+            if not damage:
+                self.echo(f"{name}: up to date")
+                return False
+            self.echo(f"{name}: damaged ({damage}); making it again")
+        elif entry is not None:
+            self._announce(name, entry, settings, hashes)
+        rows = self._rows(name, partials.Header(key, chunking, hashes), produce)
         if order is not None:
             rows.sort(key=order)
         self._write_rows(name, rows, Entry(key, dict(settings), hashes, ""))
-        self.path(name + ".partial").unlink(missing_ok=True)
+        partials.path_of(self.path(name)).unlink(missing_ok=True)
+        self._made.add(name)
         return True
 
     def write(self, name: str, records: Iterable[object], *, settings: Mapping[str, Json]) -> None:
         """Writes a whole artifact at once and enters it in the manifest."""
         self._write_rows(
-            name, [to_row(record) for record in records], Entry(_key(settings, {}), dict(settings), {}, "")
+            name, [to_row(record) for record in records], Entry(key_of(settings, {}), dict(settings), {}, "")
         )
 
     def adopt(self, name: str, other: "Run") -> None:
         """Copies an artifact that another run has; it is up to date here if it was made in the same way."""
         entry = other.entry(name)
-        if entry is None or self.has(name) or not other.has(name):
+        if entry is None or self.has(name):
             return
-        write_atomically(self.path(name), other.path(name).read_bytes())
+        content, damage = other._content(name, entry)
+        if damage:
+            return
+        self._own()
+        write_atomically(self.path(name), content)
         self._artifacts()[name] = to_row(entry)
         self._save_manifest()
 
     def discard(self, *names: str) -> None:
-        """Removes artifacts that no longer belong to the run."""
+        """Removes artifacts that no longer belong to the run, with what was done of them."""
+        self._own()
         for name in names:
             if self.has(name):
                 self.echo(f"{name}: no longer part of this run; removed")
+        if [name for name in names if self._artifacts().pop(name, None)]:
+            self._save_manifest()
+        for name in names:
             self.path(name).unlink(missing_ok=True)
-            self._artifacts().pop(name, None)
-        self._save_manifest()
+            partials.path_of(self.path(name)).unlink(missing_ok=True)
 
     def write_text(self, name: str, text: str) -> Path:
         """Writes a file of the run atomically (not entered in the manifest)."""
+        self._own()
         return write_atomically(self.path(name), text.encode("utf-8", "backslashreplace"))
 
     def note(self, **facts: Json) -> None:
         """Adds facts to the manifest, e.g. hashes of data and models, the device, the seed."""
-        self._manifest.update(facts)
-        self._save_manifest()
+        self._own()
+        if any(name not in self._manifest or self._manifest[name] != fact for name, fact in facts.items()):
+            self._manifest.update(facts)
+            self._save_manifest()
 
     def manifest(self) -> dict[str, Json]:
-        """The manifest as a JSON object (a copy)."""
-        return cast(dict[str, Json], json.loads(json.dumps(self._manifest)))
+        """The manifest as a JSON object, its keys in order (a copy)."""
+        return cast(dict[str, Json], json.loads(json.dumps(self._manifest, sort_keys=True)))
 
     def signature(self) -> str:
-        """One line that says what made the figures; printed with every table."""
-        known = self._manifest
-        parts = [f"rote {known['version']}", f"config {str(known.get('config_hash', '?'))[:8]}"]
-        parts += [f"data {str(known.get('data_hash', '?'))[:8]}", f"model {str(known.get('model_hash', '?'))[:8]}"]
-        parts += [f"device {known.get('device', '?')}", f"seed {known.get('seed', '?')}"]
+        """One line that says what made the figures, as far as it is known; printed with every table."""
+        facts = [("config", "config_hash"), ("data", "data_hash"), ("model", "model_hash")]
+        parts = [f"rote {self._manifest['version']}"]
+        parts += [f"{name} {str(self._manifest[key])[:8]}" for name, key in facts if key in self._manifest]
+        parts += [f"{key} {self._manifest[key]}" for key in ("device", "seed") if key in self._manifest]
         return " · ".join(parts)
 
-    def _rows(self, name: str, key: str, produce: Callable[[int], Iterable[Sequence[object]]]) -> list[Row]:
+    def save_settings(self, text: str) -> None:
+        """Writes config.toml, and notes its hash: before and after, so that a run killed between them knows either."""
+        digest, path = content_id(text), self.path(CONFIG)
+        if path.exists() and not self._knows_settings():
+            self.echo(f"{CONFIG}: changed since it was written; written again")
+        is_known = digest == self._manifest.get("config_hash") and self._knows_settings()
+        if not is_known or "next_config_hash" in self._manifest:
+            self.note(next_config_hash=digest)
+            self.write_text(CONFIG, text)
+            del self._manifest["next_config_hash"]
+            self._manifest["config_hash"] = digest
+            self._save_manifest()
+
+    def settings_file(self) -> Path | None:
+        """The settings that the run was made with; None where it keeps none.
+
+        Raises:
+            StaleRunError: they were changed since.
+        """
+        path = self.path(CONFIG)
+        if "config_hash" not in self._manifest and not path.exists():
+            return None
+        if not self._knows_settings():
+            raise StaleRunError(
+                f"{path}: missing, or changed since it was written; change settings by flags, or run `rote audit` again"
+            )
+        return path
+
+    def _knows_settings(self) -> bool:
+        """Whether config.toml is as it was written."""
+        try:
+            found = content_id(self.path(CONFIG).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return found in (self._manifest.get("config_hash"), self._manifest.get("next_config_hash"))
+
+    def _own(self) -> None:
+        """Locks the folder before something is first written, and clears away what is of no more use."""
+        if self._is_claimed:
+            return
+        locks.claim(self.folder)
+        self._is_claimed = True
+        weakref.finalize(self, locks.release, self.folder)
+        self._manifest = self._read_manifest()  # another process may have written since
+        if not self.path(MANIFEST).exists():
+            self._refuse_strangers()
+            self._save_manifest()
+        for path in self.folder.glob(f"*{partials.ENDING}"):
+            if not partials.is_of_use(path, {name: self._sha256(name) for name in self._artifacts()}):
+                path.unlink(missing_ok=True)
+
+    def _refuse_strangers(self) -> None:
+        """What is called like an artifact and lies in a folder without manifest may be somebody's data: it stays."""
+        found = [name for name in _NAMES if self.path(name).exists() or self.path(name).is_symlink()]
+        if found:
+            raise StaleRunError(
+                f"{self.folder} holds {found[0]!r}, but no {MANIFEST} of a run: it is not overwritten; give another "
+                "folder, or remove what a run left there"
+            )
+
+    def _announce(self, name: str, entry: Entry, settings: Mapping[str, Json], hashes: Mapping[str, str]) -> None:
+        """Says why an artifact is stale: each change once, with the number of artifacts that depend on it."""
+        changed = differences(entry, settings)
+        new = [change for change in changed if change not in self._said]
+        inputs = [other for other in hashes if entry.inputs.get(other) != hashes[other]]
+        new += [f"{other} changed" for other in inputs if other not in self._made]
+        if new or not (changed or inputs):
+            more = len(followers(self._artifacts(), name))
+            others = f", with {more} artifacts that depend on it" if more else ""
+            self.echo(f"{name}: stale, {', '.join(new) or 'made by another version'}; making it again{others}")
+        self._said.update(changed)
+
+    def _rows(
+        self, name: str, header: partials.Header, produce: Callable[[int], Iterable[Sequence[object]]]
+    ) -> list[Row]:
         """All rows, those of finished chunks from the partial file first; new chunks are appended to it."""
-        partial = self.path(name + ".partial")
-        chunks = _finished_chunks(partial, key)
+        path = partials.path_of(self.path(name))
+        chunks = cast(list[list[Row]], partials.finished_chunks(path, header))
         if chunks:
             self.echo(f"{name}: going on after {len(chunks)} finished chunks")
-        write_atomically(partial, b"".join(encode(part) + b"\n" for part in cast(list[Json], [key, *chunks])))
-        with partial.open("ab") as file:
+        with partials.Writer(path, header, cast(list[Json], chunks)) as writer:
             for chunk in produce(len(chunks)):
                 rows = [to_row(record) for record in chunk]
-                file.write(encode(cast(Json, rows)) + b"\n")
-                file.flush()
+                writer.add(cast(Json, rows))
                 chunks.append(rows)
         return [row for rows in chunks for row in rows]
 
     def _write_rows(self, name: str, rows: Iterable[Row], entry: Entry) -> None:
+        self._own()
         content = b"".join(encode(row) + b"\n" for row in rows)
         write_atomically(self.path(name), content)
-        self._artifacts()[name] = to_row(replace(entry, sha256=hashlib.sha256(content).hexdigest()))
+        self._artifacts()[name] = to_row(replace(entry, sha256=content_hash(content)))
         self._save_manifest()
+
+    def _content(self, name: str, entry: Entry) -> tuple[bytes, str]:
+        """The bytes of an artifact, and in what they differ from those that were written ("": in nothing)."""
+        try:
+            content = self.path(name).read_bytes()
+        except OSError as error:
+            return b"", "it is missing" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        return content, "" if content_hash(content) == entry.sha256 else "its content is not what was written"
 
     def _sha256(self, name: str) -> str:
         entry = self.entry(name)
         if entry is None:
-            raise StaleRunError(f"{self.path(name)} does not exist: run the stage that makes it first")
+            raise StaleRunError(f"{self.path(name)} does not exist: run `rote {command_of(name)}` first")
         return entry.sha256
 
     def _artifacts(self) -> dict[str, Json]:
         return cast(dict[str, Json], self._manifest.setdefault("artifacts", {}))
 
     def _read_manifest(self) -> dict[str, Json]:
-        fresh: dict[str, Json] = {"format": FORMAT, "version": rote.__version__, "packages": dict(_packages())}
         path = self.path(MANIFEST)
-        if not path.exists():
-            return fresh
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(known, dict):
-                raise ValueError(f"an object was expected, found {str(known)[:80]!r}")
-            for row in known.get("artifacts", {}).values() if known.get("format") == FORMAT else ():
-                from_row(Entry, row)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise StaleRunError(f"{path}: cannot be read ({error}); delete it to start the run anew") from error
-        if known.get("format") != FORMAT:
-            self.echo(f"{path}: format {known.get('format')}, now {FORMAT}: everything is made again")
-            return fresh
-        return {**known, **fresh}
+            return opened(path.read_bytes())
+        except FileNotFoundError:
+            if not self._must_exist:
+                return new_manifest()
+            raise StaleRunError(
+                f"{self.folder}: not a run folder (no {MANIFEST}); `rote prepare` or `rote audit` makes one"
+            ) from None
+        except OSError as error:
+            raise StaleRunError(f"{path}: cannot be read: {error.strerror or error}") from error
+        except UnusableManifest as error:
+            if error.is_strange:
+                raise StaleRunError(f"{path}: {error}; it is not overwritten, give another folder") from error
+            if self._must_exist:
+                raise StaleRunError(f"{path}: {error}; run `rote audit` again") from error
+            if str(error) not in self._said:
+                self.echo(f"{path}: {error}; everything is made again")
+            self._said.add(str(error))
+            return new_manifest()
 
     def _save_manifest(self) -> None:
-        self.write_text(MANIFEST, json.dumps(self._manifest, indent=1, sort_keys=True, ensure_ascii=True) + "\n")
-
-
-def encode(value: Json) -> bytes:
-    """Compact JSON in UTF-8; text with lone surrogates is written with escapes."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-
-
-def write_atomically(path: Path, content: bytes) -> Path:
-    """Writes the file under a temporary name, flushes it to the disk and renames it.
-
-    Raises:
-        StaleRunError: it cannot be written: no permission, no space …
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise StaleRunError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return path
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder with their relative names."""
-    digest = hashlib.sha256()
-    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-    for file in files:
-        digest.update(str(file.relative_to(path)).encode("utf-8", "surrogateescape") + b"\0")
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def _key(settings: Mapping[str, Json], inputs: Mapping[str, str]) -> str:
-    text = json.dumps([FORMAT, dict(settings), dict(inputs)], sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
-def _difference(entry: Entry, settings: Mapping[str, Json], inputs: Mapping[str, str]) -> str:
-    """In words: which settings and inputs changed since the artifact was made."""
-    new = cast(dict[str, Json], json.loads(json.dumps(dict(settings))))
-    changed = [
-        f"{name} was {entry.settings.get(name)!r}, is {new.get(name)!r}"
-        for name in sorted({*entry.settings, *new})
-        if entry.settings.get(name) != new.get(name)
-    ]
-    changed += [f"{name} changed" for name in inputs if entry.inputs.get(name) != inputs[name]]
-    return ", ".join(changed) or "made by another version"
-
-
-def _finished_chunks(partial: Path, key: str) -> list[list[Row]]:
-    """The chunks of a partial file that belong to this key; a torn last line is left out."""
-    if not partial.exists():
-        return []
-    lines = partial.read_bytes().split(b"\n")[:-1]
-    try:
-        first, *chunks = [json.loads(line) for line in lines]
-    except ValueError:
-        return []
-    return chunks if first == key else []
-
-
-def _packages() -> dict[str, Json]:
-    found: dict[str, Json] = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+        text = json.dumps(seal(self._manifest), indent=1, sort_keys=True, ensure_ascii=True) + "\n"
+        write_atomically(self.path(MANIFEST), text.encode("ascii"))

@@ -170,16 +170,16 @@ def retrieve(config: AuditConfig, run: Run) -> int:
     inputs = [runs.EXAMPLES, runs.PROMPTS, *_generation_names(run)]
 
     def search(name: str, searched: Sequence[Example]) -> ExactSearch:
-        build_exact(searched, run.path(name))
+        build_exact(searched, run.path(name), echo=run.echo)
         return ExactSearch(open_exact(run.path(name)), min_chars)
 
     def member_candidates(done: int) -> Iterator[Sequence[Candidate]]:
-        build_index(members, prompts, run.path("index"), config=config.retrieval)
+        build_index(members, prompts, run.path("index"), config=config.retrieval, echo=run.echo)
         index, exact = open_index(run.path("index")), search("exact", members)
         return find(generations, index, depth=config.retrieval.depth, exact=exact, done=done)
 
     def nonmember_candidates(done: int) -> Iterator[Sequence[Candidate]]:
-        build_index(nonmembers, prompts, run.path("index-nonmember"), config=config.retrieval)
+        build_index(nonmembers, prompts, run.path("index-nonmember"), config=config.retrieval, echo=run.echo)
         index, exact = open_index(run.path("index-nonmember")), search("exact-nonmember", nonmembers)
         return retrieve_nonmembers(generations, index, depth=config.retrieval.nonmember_depth, exact=exact, done=done)
 
@@ -347,9 +347,8 @@ def parse_gates(config: AuditConfig) -> "list[Gate]":
 
 def _start(config: AuditConfig, run: Run) -> None:
     """Saves the resolved settings with the run."""
-    text = to_toml(config)
-    run.write_text(runs.CONFIG, text)
-    run.note(config_hash=content_id(text), seed=config.generation.seed)
+    run.save_settings(to_toml(config))
+    run.note(seed=config.generation.seed)
 
 
 def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run) -> None:
@@ -390,6 +389,7 @@ def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run
     run.make(texts, generations, settings=key, inputs=inputs, order=order, chunking=size)
     look_at_generations(name, tried, config, run, key=used)
     key = {**used, "max_new_tokens": settings.max_new_tokens, "schemes": [scheme.label for scheme in schemes]}
+    store.repair(run.echo)
     forced.discard_unstored(run, passes, TokenScores, store)
     run.make(passes, whole(token_scores), settings=key, inputs=[runs.PROMPTS])
     _recheck(name, tried, key=key, config=config, run=run)

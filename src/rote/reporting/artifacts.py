@@ -123,13 +123,12 @@ def find(
 
 
 def _optional(run: Run, name: str, kind: type[Record]) -> list[Record]:
-    return run.read(name, kind) if run.path(name).exists() else []
+    return run.read(name, kind) if run.has(name) else []
 
 
 def _all(run: Run, pattern: str, kind: type[Record]) -> list[Record]:
     """The records of every artifact whose name fits the pattern (one per model), in the order of their names."""
-    names = sorted(path.name for path in run.folder.glob(pattern.format(model="*")))
-    return [record for name in names for record in run.read(name, kind)]
+    return [record for name in run.names(pattern) for record in run.read(name, kind)]
 
 
 def _grouped(records: Iterable[Grouped]) -> dict[str, Sequence[Grouped]]:

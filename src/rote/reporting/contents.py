@@ -30,7 +30,7 @@ from rote.reporting.similarity import similarity_section
 from rote.reporting.thresholds import Threshold, thresholds
 from rote.reporting.utility import utility_section
 from rote.reporting.verdict import caveats, verdict
-from rote.runs import CONFIG, DROPPED, PROMPTS, UNMEASURABLE, Run
+from rote.runs import DROPPED, PROMPTS, UNMEASURABLE, Run
 from rote.scoring import DetectorRow, detector_rows
 
 COLUMNS = (MEMBERS, BASE, NON_MEMBERS, SHUFFLED, TRUE_SUFFIX)
@@ -154,8 +154,7 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
 
 def settings_of_run(run: Run) -> AuditConfig:
     """The settings that a run was made with; the defaults where it keeps none."""
-    saved = run.path(CONFIG)
-    return _as_run(load_config(saved if saved.exists() else None), run)
+    return _as_run(load_config(run.settings_file()), run)
 
 
 def repetitions(estimates: Sequence[Estimate]) -> list[int]:
@@ -228,7 +227,7 @@ def _data(artifacts: Artifacts, run: Run) -> Iterator[str]:
 
 def _counts(what: str, name: str, run: Run) -> Iterator[str]:
     """How many records an artifact of defects names, by reason."""
-    reasons = Counter(item.reason for item in run.read(name, _Defect)) if run.path(name).exists() else Counter[str]()
+    reasons = Counter(item.reason for item in run.read(name, _Defect)) if run.has(name) else Counter[str]()
     if reasons:
         listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
         yield f"{reasons.total():,} {what}: {listed} (see {name})."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rote.config import RetrievalConfig
 from rote.errors import StaleRunError
 from rote.forms import TermLists, TermReader, without_gaps
-from rote.records import Example, Prompt, content_id
+from rote.records import Example, Json, Prompt, content_id
 from rote.retrieval.bm25 import (
     SHARD_DOCUMENTS,
     Postings,
@@ -26,10 +26,11 @@ from rote.retrieval.bm25 import (
     search,
 )
 from rote.retrieval.building import write_postings
-from rote.retrieval.folders import read_listing, written_whole
+from rote.retrieval.folders import is_whole, read_listing, written_whole
 from rote.retrieval.strings import SortedStrings, write_strings
+from rote.runs import Echo
 
-FORMAT = "2"
+FORMAT = "3"
 """Raised whenever the same texts are indexed otherwise; indexes of another format are made again."""
 
 
@@ -100,6 +101,7 @@ def build_index(
     *,
     config: RetrievalConfig,
     shard_documents: int = SHARD_DOCUMENTS,
+    echo: Echo = lambda _: None,
 ) -> None:
     """Indexes the examples (whole texts, and the references of those prompts that belong to them) in a folder.
 
@@ -112,15 +114,16 @@ def build_index(
         folder: made, or replaced.
         config: k1, b and language.
         shard_documents: documents that are read, and later searched, at a time; does not change what is found.
+        echo: gets a line where the index that is there is damaged.
     """
     ordered = sorted(examples, key=lambda example: example.id)
     references = _references(prompts)
     settings = (FORMAT, repr(float(config.k1)), repr(float(config.b)), config.language)
     parts = (part for texts in _documents(ordered, references) for part in (str(len(texts)), *texts))
     digest = content_id(*settings, *(example.id for example in ordered), *parts)
-    if _is_whole(folder, digest):
+    if is_whole(folder, digest, echo):
         return
-    listing: dict[str, object] = {"digest": digest, "format": FORMAT, "language": config.language}
+    listing: dict[str, Json] = {"digest": digest, "format": FORMAT, "language": config.language}
     with written_whole(folder, listing) as temporary:
         counts = [len(texts) for texts in _documents(ordered, references)]
         examples_of = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
@@ -128,19 +131,17 @@ def build_index(
         contents = write_postings(texts, examples_of, temporary, config=config, shard_documents=shard_documents)
         write_strings(contents.terms, temporary, "terms")
         write_strings([example.id for example in ordered], temporary, "example_ids")
-        listing["settings"] = contents.settings
-        listing["arrays"] = {path.stem: _description(_array(path)) for path in sorted(temporary.glob("*.npy"))}
+        listing["settings"] = cast(dict[str, Json], contents.settings)
+        listing["arrays"] = [path.stem for path in sorted(temporary.glob("*.npy"))]
 
 
 def open_index(folder: Path) -> Index:
     """Opens an index; its arrays stay on the disk and are read as they are needed.
 
     Raises:
-        StaleRunError: there is no whole index in that folder, or one of another version of rote.
+        StaleRunError: there is no index in that folder, a damaged one, or one of another version of rote.
     """
     listing = read_listing(folder)
-    if listing is None:
-        raise StaleRunError(f"{folder}: no index there; `rote retrieve` makes it")
     if listing.get("format") != FORMAT:
         found = listing.get("format")
         raise StaleRunError(f"{folder}: an index of format {found!r}, not {FORMAT!r}; `rote retrieve` makes it again")
@@ -150,37 +151,17 @@ def open_index(folder: Path) -> Index:
         raise StaleRunError(f"{folder}: the index is damaged ({error}); `rote retrieve` makes it again") from error
 
 
-def _opened(folder: Path, listing: Mapping[str, object]) -> Index:
-    described = cast(dict[str, str], listing["arrays"])
-    arrays = {name: _array(folder / f"{name}.npy") for name in described}
-    for name, array in arrays.items():
-        if _description(array) != described[name]:
-            raise ValueError(f"{name}.npy holds {_description(array)}, not {described[name]}")
+def _opened(folder: Path, listing: Mapping[str, Json]) -> Index:
+    arrays = {name: _array(folder / f"{name}.npy") for name in cast(list[str], listing["arrays"])}
     example_ids = SortedStrings(arrays.pop("example_ids"), arrays.pop("example_ids-starts"))
     terms = SortedStrings(arrays.pop("terms"), arrays.pop("terms-starts"))
-    fields: dict[str, Any] = {**arrays, **cast(dict[str, object], listing["settings"])}
+    fields: dict[str, Any] = {**arrays, **cast(dict[str, Json], listing["settings"])}
     return Index(example_ids, terms, Postings(**fields), str(listing["language"]))
 
 
 def _array(path: Path) -> NDArray[Any]:
     # A plain view of the mapped file: taking slices of it is several times faster.
     return np.asarray(np.load(path, mmap_mode="r"))
-
-
-def _description(array: NDArray[Any]) -> str:
-    return f"{array.shape[0]} {array.dtype}"
-
-
-def _is_whole(folder: Path, digest: str) -> bool:
-    """Whether an index of these texts and settings is there and can be opened."""
-    listing = read_listing(folder)
-    if listing is None or listing.get("digest") != digest:
-        return False
-    try:
-        open_index(folder)
-    except StaleRunError:
-        return False
-    return True
 
 
 def _references(prompts: Iterable[Prompt]) -> dict[str, set[str]]:

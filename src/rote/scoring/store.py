@@ -1,7 +1,8 @@
 """What the teacher-forced passes found, kept once for each text: a folder of chunk files that only grows.
 
-A chunk is an Arrow file that is written under a temporary name and renamed; its name depends on the texts in it, so
-processes that share a store do not disturb each other. Nothing here knows of models or prompts.
+A chunk is an Arrow file that is written under a temporary name and renamed. Its name says which texts are in it, so
+processes that share a store do not disturb each other, and holds a hash of its content, which is checked once in a process
+before anything is read from it. Nothing here knows of models or prompts.
 """
 
 import io
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rote.disk import content_hash, known_hash, private_folder, write_atomically
 from rote.errors import StaleRunError
 from rote.records import content_id
-from rote.runs import TOKEN_STORE, Run, write_atomically
+from rote.runs import TOKEN_STORE, Echo, Run
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,7 +69,7 @@ class TokenStatistics:
 def store_of(run: Run) -> "TokenStore":
     """The store that a run's token scores point into: the one that its manifest names, or the run's own."""
     named = run.manifest().get("token_store")
-    return TokenStore(run.path(str(named or TOKEN_STORE)))
+    return TokenStore(run.path(str(named or TOKEN_STORE)), is_inner=not named)
 
 
 class TokenStore:
@@ -75,14 +77,21 @@ class TokenStore:
 
     Args:
         folder: where the chunks lie; may be shared by runs and by processes.
+        is_inner: it lies in a run folder, and must be no symbolic link.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_inner: bool = False) -> None:
         self.folder = folder
+        self.is_inner = is_inner
+        self.damaged: list[Path] = []
+        """Chunks that are not what was written, or of another version of rote; nothing is read from them."""
         self._places: dict[str, tuple[Path, int]] = {}
         self._chunks: OrderedDict[Path, pa.Table] = OrderedDict()
         for path in sorted(folder.glob(f"*{ENDING}")):
-            self._enter(path, _read(path, columns=[0]))
+            if _is_whole(path):
+                self._enter(path, _read(path, columns=[0]))
+            else:
+                self.damaged.append(path)
 
     def __contains__(self, key: str) -> bool:
         return key in self._places
@@ -94,7 +103,11 @@ class TokenStore:
             StaleRunError: the store does not have it (any more), or a chunk is damaged.
         """
         if key not in self._places:
-            raise StaleRunError(f"{self.folder}: token statistics {key} are missing; run `rote generate` again")
+            damaged = f" ({self.damaged[0].name} is damaged)" if self.damaged else ""
+            raise StaleRunError(
+                f"{self.folder}: token statistics {key} are missing{damaged}; run `rote generate` (of reference models: "
+                "`rote references`) again"
+            )
         path, row = self._places[key]
         return _from_row(self._table(path), row)
 
@@ -104,10 +117,18 @@ class TokenStore:
         if not new:
             return
         table = _to_table(new)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / (content_id(*new) + ENDING)
-        write_atomically(path, _encoded(table))
+        private_folder(self.folder, is_inner=self.is_inner)
+        content = _encoded(table)
+        path = self.folder / f"{content_id(*new)}-{content_hash(content)}{ENDING}"
+        write_atomically(path, content)
         self._enter(path, table)
+
+    def repair(self, echo: Echo) -> None:
+        """Removes damaged chunks, and reports each: their texts are then missing, and scored again."""
+        for path in self.damaged:
+            echo(f"{path}: damaged, or of another version; removed")
+            path.unlink(missing_ok=True)
+        self.damaged.clear()
 
     def _enter(self, path: Path, table: "pa.Table") -> None:
         for row, key in enumerate(table["key"].to_pylist()):
@@ -121,6 +142,14 @@ class TokenStore:
         if len(self._chunks) > OPEN_CHUNKS:
             self._chunks.popitem(last=False)
         return self._chunks[path]
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the chunk is what its name says."""
+    try:
+        return known_hash(path) == path.stem.partition("-")[2]
+    except OSError:
+        return False
 
 
 def _read(path: Path, *, columns: list[int] | None = None) -> "pa.Table":

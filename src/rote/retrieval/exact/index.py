@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rote.characters import character_classes
-from rote.errors import DataError, StaleRunError
-from rote.records import ExactRun, Example, Source, Span, content_id
+from rote.errors import DataError
+from rote.records import ExactRun, Example, Json, Source, Span, content_id
 from rote.retrieval.exact.boundaries import read_tokens
 from rote.retrieval.exact.normal import END, NormalTexts, normal_texts
 from rote.retrieval.exact.suffixes import (
@@ -25,9 +25,10 @@ from rote.retrieval.exact.suffixes import (
     reach,
     sample_keys,
 )
-from rote.retrieval.folders import batches, read_listing, written_whole
+from rote.retrieval.folders import batches, is_whole, read_listing, written_whole
+from rote.runs import Echo
 
-FORMAT = "1"
+FORMAT = "2"
 """Raised whenever the same texts are indexed otherwise; indexes of another format are made again."""
 SHARD_BYTES = 2_000_000_000
 """Normal text in one suffix array; its numbers have 32 bits."""
@@ -143,10 +144,12 @@ class ExactIndex:
         return self.shards[number].span(example - self.first_example[number], place, place + size)
 
 
-def build_exact(examples: Iterable[Example], folder: Path, *, shard_bytes: int = SHARD_BYTES) -> None:
+def build_exact(
+    examples: Iterable[Example], folder: Path, *, shard_bytes: int = SHARD_BYTES, echo: Echo = lambda _: None
+) -> None:
     """Indexes the texts of the examples in a folder, which appears whole or not at all.
 
-    An index of the same texts that is there already is kept. About 5.6 bytes on disk per byte of text; while it is
+    An index of the same texts that is there already is kept, unless it is damaged, which is reported. About 5.6 bytes on disk per byte of text; while it is
     built, 6 bytes of memory per byte of the largest shard.
 
     Raises:
@@ -154,14 +157,16 @@ def build_exact(examples: Iterable[Example], folder: Path, *, shard_bytes: int =
     """
     ordered = sorted(examples, key=lambda example: example.id)
     shards = list(_shards(ordered, shard_bytes))
-    digest = content_id(FORMAT, *(part for example in ordered for part in (example.id, example.text)))
-    listing = {
+    sizes = [str(len(shard)) for shard in shards]
+    texts = (part for example in ordered for part in (example.id, example.text))
+    digest = content_id(FORMAT, " ".join(sizes), *texts)
+    if is_whole(folder, digest, echo):
+        return
+    listing: dict[str, Json] = {
         "digest": digest,
         "example_ids": [example.id for example in ordered],
         "shards": [len(shard) for shard in shards],
     }
-    if read_listing(folder) == listing:
-        return
     with written_whole(folder, listing) as temporary:
         for number, shard in enumerate(shards):
             _write_shard([example.text for example in shard], temporary / str(number))
@@ -171,11 +176,9 @@ def open_exact(folder: Path) -> ExactIndex:
     """Opens an index; its arrays stay on the disk and are read as they are needed.
 
     Raises:
-        StaleRunError: there is no whole index in that folder.
+        StaleRunError: there is no index in that folder, or a damaged one.
     """
     listing = read_listing(folder)
-    if listing is None:
-        raise StaleRunError(f"{folder}: no index there; `rote retrieve` makes it")
     counts, ids = cast(list[int], listing["shards"]), cast(list[str], listing["example_ids"])
     return ExactIndex(
         example_ids=tuple(ids),
