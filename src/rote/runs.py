@@ -326,7 +326,7 @@ class Run:
         """Says why an artifact is stale: each change once, with the number of artifacts that depend on it."""
         changed = differences(entry, settings)
         new = [change for change in changed if change not in self._said]
-        inputs = [other for other in hashes if entry.inputs.get(other) != hashes[other]]
+        inputs = [other for other in entry.inputs if other in hashes and entry.inputs[other] != hashes[other]]
         new += [f"{other} changed" for other in inputs if other not in self._made]
         if new or not (changed or inputs):
             more = len(followers(self._artifacts(), name))
