@@ -147,7 +147,7 @@ def make_run(
     for name, records in write.items():
         run.write(name, records, settings={})
     store_of(run).add({f"{right} right": _statistics(right) for right in map(_right, range(len(prompts)))})
-    run.write_text(runs.CONFIG, to_toml(config))
+    run.save_settings(to_toml(config))
     run.note(data_hash=data_hash, model_hash="m" * 64, config_hash="c" * 64, device="cpu", seed=0)
     return Made(run, config, examples, prompts, tuned, matches)
 

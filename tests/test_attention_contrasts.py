@@ -1,6 +1,5 @@
 """Memorised against other members: planted differences are found, none is found where there is none, lengths explain nothing."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +151,6 @@ def test_the_command_writes_the_page_and_makes_nothing_twice(
 
 
 def test_the_command_needs_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / runs.MANIFEST).write_text(json.dumps({"format": runs.FORMAT, "artifacts": {}}), encoding="utf-8")
+    Run(tmp_path).note(seed=0)
     assert main(["attend", str(tmp_path), "--model", "x/y"]) == 2
     assert "scores.jsonl does not exist: run `rote score` first" in capsys.readouterr().err

@@ -462,7 +462,7 @@ def test_the_detector_has_a_table_of_what_was_planted(made: Made, plain: tuple[s
 
 def test_a_run_in_which_nothing_was_planted_says_so(tmp_path: Path) -> None:
     made = make_run(tmp_path / "run")
-    made.run.path("detector.jsonl").unlink()
+    made.run.discard("detector.jsonl")
     report = reporting.report(made.run, made.config)
     assert (report.detector, report.hosts) == ((), "")
     assert "No passages were planted in this run" in page_of(made)[1].text

@@ -83,9 +83,9 @@ def test_groups_have_their_own_tables_and_notes(
 
 def test_runs_that_are_not_comparable_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(tmp_path / "a" / "run")
-    make_run(tmp_path / "b" / "run", prefix_tokens=30, data_hash="e" * 64)
-    config = tmp_path / "b" / "run" / "config.toml"
-    config.write_text(config.read_text(encoding="utf-8").replace("limit = 0", "limit = 9"), encoding="utf-8")
+    other = make_run(tmp_path / "b" / "run", prefix_tokens=30, data_hash="e" * 64).run
+    config = (tmp_path / "b" / "run" / "config.toml").read_text(encoding="utf-8")
+    other.save_settings(config.replace("limit = 0", "limit = 9"))
     comparison.compare([tmp_path / "a" / "run", tmp_path / "b" / "run"], tmp_path / "c.html")
     page = Page((tmp_path / "c.html").read_text(encoding="utf-8"))
     said = " ".join(page.text.split())

@@ -143,7 +143,10 @@ def test_a_damaged_artifact_is_named_and_made_again(tmp_path: Path, damage: Call
         run.path(CANDIDATES).unlink()
     else:
         run.path(CANDIDATES).write_bytes(damaged)
-    with pytest.raises(StaleRunError, match=r"candidates\.jsonl: damaged \(.*\); run `rote retrieve` .* again"):
+    with pytest.raises(
+        StaleRunError,
+        match=r"candidates\.jsonl(: damaged \(.*\)| does not exist any more); run `rote retrieve` .* again",
+    ):
         Run(tmp_path, must_exist=True).read(CANDIDATES, Candidate)
     said: list[str] = []
     assert Run(tmp_path, echo=said.append).make(CANDIDATES, chunks, settings={})

@@ -84,6 +84,7 @@ ATTENTION_HTML = "attention.html"
 
 _NAMES = tuple(value for name, value in globals().items() if name.isupper() and "." in str(value) and "{" not in value)
 """Every file of a run but the manifest and those of single models."""
+_MISSING = "it is missing"
 _MADE_BY: Mapping[str, tuple[str, ...]] = {
     "prepare": (EXAMPLES, DROPPED, CANARIES),
     "generate": (PROMPTS, UNMEASURABLE, GENERATIONS, TOKEN_SCORES, RECHECKS, VARIANTS, EXPOSURES),
@@ -159,7 +160,8 @@ class Run:
             )
         content, damage = self._content(name, entry)
         if damage:
-            raise StaleRunError(f"{self.path(name)}: damaged ({damage}); {again}")
+            what = " does not exist any more" if damage == _MISSING else f": damaged ({damage})"
+            raise StaleRunError(f"{self.path(name)}{what}; {again}")
         try:
             return [from_row(kind, json.loads(line)) for line in content.split(b"\n")[:-1]]
         except (ValueError, TypeError, AttributeError) as error:
@@ -267,12 +269,12 @@ class Run:
         digest, path = content_id(text), self.path(CONFIG)
         if path.exists() and not self._knows_settings():
             self.echo(f"{CONFIG}: changed since it was written; written again")
-        is_known = digest == self._manifest.get("config_hash") and self._knows_settings()
-        if not is_known or "next_config_hash" in self._manifest:
-            self.note(next_config_hash=digest)
+        is_known = digest == self._manifest.get("settings_hash") and self._knows_settings()
+        if not is_known or "next_settings_hash" in self._manifest:
+            self.note(next_settings_hash=digest)
             self.write_text(CONFIG, text)
-            del self._manifest["next_config_hash"]
-            self._manifest["config_hash"] = digest
+            del self._manifest["next_settings_hash"]
+            self._manifest["settings_hash"] = digest
             self._save_manifest()
 
     def settings_file(self) -> Path | None:
@@ -282,7 +284,7 @@ class Run:
             StaleRunError: they were changed since.
         """
         path = self.path(CONFIG)
-        if "config_hash" not in self._manifest and not path.exists():
+        if "settings_hash" not in self._manifest and not path.exists():
             return None
         if not self._knows_settings():
             raise StaleRunError(
@@ -296,7 +298,7 @@ class Run:
             found = content_id(self.path(CONFIG).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        return found in (self._manifest.get("config_hash"), self._manifest.get("next_config_hash"))
+        return found in (self._manifest.get("settings_hash"), self._manifest.get("next_settings_hash"))
 
     def _own(self) -> None:
         """Locks the folder before something is first written, and clears away what is of no more use."""
@@ -361,7 +363,7 @@ class Run:
         try:
             content = self.path(name).read_bytes()
         except OSError as error:
-            return b"", "it is missing" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+            return b"", _MISSING if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         return content, "" if content_hash(content) == entry.sha256 else "its content is not what was written"
 
     def _sha256(self, name: str) -> str:

@@ -347,8 +347,9 @@ def parse_gates(config: AuditConfig) -> "list[Gate]":
 
 def _start(config: AuditConfig, run: Run) -> None:
     """Saves the resolved settings with the run."""
-    run.save_settings(to_toml(config))
-    run.note(seed=config.generation.seed)
+    text = to_toml(config)
+    run.save_settings(text)
+    run.note(config_hash=content_id(text), seed=config.generation.seed)
 
 
 def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run) -> None:
