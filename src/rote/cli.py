@@ -1,22 +1,24 @@
 """The command line: each command is one library function; flags are the settings of the stages it runs.
 
 Exit codes: 0 measured and under every threshold · 1 a bug of rote · 2 something the user can mend · 3 a threshold given
-with --fail-above is breached · 4 could not measure.
+with --fail-above is breached · 4 could not measure · 130 interrupted (Ctrl-C) · 143 terminated (SIGTERM).
 """
 
 import argparse
 import dataclasses
 import difflib
+import re
 import sys
 import typing
 from collections.abc import Sequence
 from pathlib import Path
 
 from rote import __version__
-from rote.config import AuditConfig, load_config, sections, toml_value
+from rote.config import AuditConfig, did_you_mean, load_config, sections, toml_value
 from rote.errors import RoteError
-from rote.locks import claimed
+from rote.locks import claimed, name_command
 from rote.runs import Run
+from rote.signals import EXIT_CODE, Terminated, terminable
 from rote.visible import visible
 
 OK, USER_ERROR, BREACHED, NOT_MEASURED = 0, 2, 3, 4
@@ -37,7 +39,8 @@ A first audit:
 No model at hand?
   rote demo                         fine-tunes a shipped model three ways and audits each
 
-Exit codes: 0 measured, 1 a bug, 2 you can mend it, 3 a --fail-above threshold is breached, 4 could not measure.
+Exit codes: 0 measured, 1 a bug, 2 you can mend it, 3 a --fail-above threshold is breached, 4 could not measure,
+130 interrupted (Ctrl-C), 143 terminated.
 """
 
 
@@ -83,24 +86,33 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> typing.NoReturn:
         """One line on standard error, without the long usage; exit code 2."""
+        wrong = re.search(r"argument COMMAND: invalid choice: '([^']*)'", message)
+        if wrong:
+            message = f"unknown command {wrong[1]!r}{did_you_mean(wrong[1], [item.name for item in COMMANDS])}"
         print(f"{self.prog}: {visible(message)} (see {self.prog} --help)", file=sys.stderr)
         sys.exit(USER_ERROR)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
-    options, unknown = parser.parse_known_args(argv)
+    options, unknown = parser.parse_known_args(words)
     if unknown:
         parser.error("; ".join(_unknown(word, options.command) for word in unknown))
     if options.command is None:
         parser.print_help()
         return OK
+    name_command(words)
     try:
-        return _run(options)
+        with terminable():
+            return _run(options)
     except RoteError as error:
         print(f"rote: {visible(str(error))}", file=sys.stderr)
         return USER_ERROR
+    except Terminated:
+        print("\nrote: terminated; the same command goes on where this one stopped", file=sys.stderr)
+        return EXIT_CODE
     except KeyboardInterrupt:
         print("\nrote: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130
@@ -111,6 +123,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"rote: {visible(f'{place}{error.strerror or error}')}", file=sys.stderr)
         return USER_ERROR
+    except Exception as error:
+        if not _is_lack_of_memory(error):
+            raise
+        what = (str(error).splitlines() or [""])[0]
+        print(
+            f"rote: not enough memory{visible(f' ({what})' if what else '')}: a smaller batch size, fewer records "
+            "(--limit), a smaller model or another --dtype need less; the same command goes on where this one stopped",
+            file=sys.stderr,
+        )
+        return USER_ERROR
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether Python, NumPy, Arrow or torch (on any device) could not get memory."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -191,18 +221,18 @@ def _add_settings(part: argparse.ArgumentParser, names: Sequence[str]) -> None:
     )
     for section in names:
         kind = sections()[section]
+        hints = typing.get_type_hints(kind)
         group = part.add_argument_group(f"[{section}]", (kind.__doc__ or "").splitlines()[0])
         for item in dataclasses.fields(kind):
-            default = item.default
-            shown = "" if default in ("", ()) else f" (default: {default})"
+            default, hint = item.default, hints[item.name]
             group.add_argument(
                 f"--{flag_name(section, item.name)}",
                 dest=f"{section}.{item.name}",
-                metavar=_metavar(default),
+                metavar=_metavar(default, hint),
                 nargs="?" if isinstance(default, bool) else None,
                 const="true" if isinstance(default, bool) else None,
                 action="append" if isinstance(default, tuple) else "store",
-                help=(item.metadata["help"] + shown).replace("%", "%%"),
+                help=(item.metadata["help"] + _choices(hint) + _shown(default)).replace("%", "%%"),
             )
 
 
@@ -214,7 +244,23 @@ def flag_name(section: str, key: str) -> str:
     return (key if len(owners) == 1 or owners[0] == section else f"{section}-{key}").replace("_", "-")
 
 
-def _metavar(default: object) -> str:
+def _shown(default: object) -> str:
+    """The default, for a help text: what cannot be seen with escapes."""
+    if default in ("", ()):
+        return ""
+    text = str(default)
+    return f" (default: {text if text.isprintable() and text.strip() else repr(default)})"
+
+
+def _choices(hint: object) -> str:
+    """The choices of a list whose items are one of a few, for a help text."""
+    inner = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
+    return f"; of {', '.join(typing.get_args(inner))}" if typing.get_origin(inner) is typing.Literal else ""
+
+
+def _metavar(default: object, hint: object) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "|".join(map(str, typing.get_args(hint)))
     names = {bool: "true|false", int: "N", float: "X", str: "TEXT", tuple: "ITEM"}
     return names[type(default)]
 
@@ -289,6 +335,7 @@ def _run_stage(options: argparse.Namespace) -> int:
     from rote.references import train_references
 
     functions = {
+        "check": pipeline.check,
         "audit": pipeline.audit,
         "prepare": stages.prepare,
         "generate": stages.generate,
@@ -302,8 +349,6 @@ def _run_stage(options: argparse.Namespace) -> int:
     }
     exists = "run" in options
     folder: Path = options.run if exists else options.out or Path("runs") / options.command
-    if options.command == "check":
-        return pipeline.check(_settings(options), Run(folder, echo=_echo))
     if exists:
         Run(folder, must_exist=True)
     with claimed(folder):

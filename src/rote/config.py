@@ -6,6 +6,7 @@ with the nearest known one.
 
 import dataclasses
 import difflib
+import math
 import tomllib
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from rote.disk import shortened
 from rote.errors import ConfigError
 from rote.records import CanaryKind, Json
 
@@ -39,6 +41,11 @@ MembershipScore = Literal[
 ]
 DEFAULT_MEMBERSHIP: tuple[MembershipScore, ...] = typing.get_args(MembershipScore)[:-1]
 """All that need no further model."""
+
+
+MAX_TOML_BYTES = 1 << 17
+MAX_WHOLE = (1 << 53) - 1
+"""Largest whole number of a setting: each up to it is a floating-point number, too."""
 
 
 def setting(
@@ -469,18 +476,37 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> AuditConfig
     Raises:
         ConfigError: names every unknown key, wrong type and value out of range at once.
     """
-    table: dict[str, dict[str, object]] = {}
-    if path is not None:
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror or error}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    table = read_toml(path) if path is not None else {}
     problems: list[str] = []
     for override in overrides:
         _apply_override(table, override, problems)
     return config_from(table, problems=problems, where=str(path) if path else "")
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """The table of a TOML file.
+
+    Raises:
+        ConfigError: it cannot be read, is too large for settings, or is not valid.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_TOML_BYTES + 1)
+        if len(content) > MAX_TOML_BYTES:
+            raise ConfigError(f"{path}: more than {MAX_TOML_BYTES:,} bytes, too many for settings")
+        return _parsed(content.decode("utf-8-sig").replace("\r\n", "\n"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def _parsed(text: str) -> dict[str, object]:
+    """TOML; what is wrong with it, deep nesting and numbers of thousands of digits included, is a ValueError."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def config_from(table: Mapping[str, object], *, problems: Sequence[str] = (), where: str = "") -> AuditConfig:
@@ -492,7 +518,7 @@ def config_from(table: Mapping[str, object], *, problems: Sequence[str] = (), wh
         if name not in known:
             found.append(f"unknown section [{name}]{did_you_mean(name, known)}")
         elif not isinstance(content, Mapping):
-            found.append(f"[{name}] must be a section, found {content!r}")
+            found.append(f"[{name}] must be a section, found {shortened(content)}")
         else:
             values[name] = _section(name, known[name], content, found)
     if found:
@@ -515,7 +541,7 @@ def _section(name: str, kind: type, content: Mapping[str, object], problems: lis
         if problem:
             problems.append(f"{name}.{key}: {problem}")
         elif check is not None and not check(value):
-            problems.append(f"{name}.{key}: must be {must}, found {value!r}")
+            problems.append(f"{name}.{key}: must be {must}, found {shortened(value)}")
         values[key] = value
     return kind(**values) if not problems else None
 
@@ -524,33 +550,48 @@ def _fit(raw: object, hint: object) -> tuple[object, str]:
     """The raw TOML value as the hinted type, or what is wrong with it."""
     if typing.get_origin(hint) is Literal:
         choices = typing.get_args(hint)
-        wrong = "" if raw in choices else f"must be one of {', '.join(map(repr, choices))}, found {raw!r}"
+        wrong = "" if raw in choices else f"must be one of {', '.join(map(repr, choices))}, found {shortened(raw)}"
         if wrong and isinstance(raw, str):
             wrong += did_you_mean(raw, choices)
         return raw, wrong
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
         if not isinstance(raw, (list, tuple)):
-            return raw, f"must be a list, found {raw!r}"
+            return raw, f"must be a list, found {shortened(raw)}"
         fitted = [_fit(item, inner) for item in raw]
         return tuple(value for value, _ in fitted), next((problem for _, problem in fitted if problem), "")
+    if hint in (int, float) and type(raw) is int and abs(raw) > MAX_WHOLE:
+        return raw, f"must be at most {MAX_WHOLE:,}, found {shortened(raw)}"
+    if hint is float and type(raw) is float and not math.isfinite(raw):
+        return raw, f"must be a finite number, found {raw!r}"
+    if hint is str and isinstance(raw, str) and (not _is_unicode(raw) or "\0" in raw):
+        return raw, f"must be text in Unicode without null characters, found {shortened(raw)}"
     if hint is float and isinstance(raw, int) and not isinstance(raw, bool):
         return float(raw), ""
     if isinstance(hint, type) and type(raw) is hint:
         return raw, ""
     expected = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[typing.cast(type, hint)]
-    return raw, f"must be {expected}, found {raw!r}"
+    return raw, f"must be {expected}, found {shortened(raw)}"
 
 
-def _apply_override(table: dict[str, dict[str, object]], override: str, problems: list[str]) -> None:
+def _is_unicode(text: str) -> bool:
+    """Whether the text has no lone surrogates, as an argument that is not UTF-8 has."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _apply_override(table: dict[str, object], override: str, problems: list[str]) -> None:
     name, equals, raw = override.partition("=")
     section, dot, key = name.strip().partition(".")
     if not equals or not dot:
         problems.append(f"--set {override!r}: expected section.key=value")
         return
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = _parsed(f"value = {raw}")["value"]
+    except ValueError:
         value = raw
     place = table.setdefault(section, {})
     if isinstance(place, dict):

@@ -76,7 +76,10 @@ def shortened(value: object) -> str:
     """The value for a message: at most `MAX_SHOWN_CHARS` characters of it."""
     if isinstance(value, int) and abs(value) >= 1 << 64:
         return f"a whole number of {value.bit_length():,} bits"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "a deeply nested value"
     return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}…"
 
 

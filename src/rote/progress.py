@@ -1,16 +1,33 @@
-"""A progress bar on standard error for work that comes in chunks; silent where nobody watches."""
+"""Progress on standard error for work that comes in chunks: a bar, or a line now and then where it is no terminal."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
+EVERY_S = 30.0
+"""Least time between two lines."""
+
+
+class Lines:
+    """Prints a line at most every `EVERY_S` seconds; the first one after as long."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + EVERY_S
+
+    def show(self, line: str) -> None:
+        """Prints the line if it is time for one."""
+        if time.monotonic() >= self._next:
+            print(line, file=sys.stderr, flush=True)
+            self._next = time.monotonic() + EVERY_S
+
 
 def track(chunks: Iterable[Sequence[Item]], label: str, *, total: int, done: int = 0) -> Iterator[Sequence[Item]]:
     """Passes the chunks on and shows how many of `total` items have come; `done` of them came in an earlier run."""
     if not sys.stderr.isatty():
-        yield from chunks
+        yield from _in_lines(chunks, label, total=total, done=done)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,3 +38,11 @@ def track(chunks: Iterable[Sequence[Item]], label: str, *, total: int, done: int
         for chunk in chunks:
             yield chunk
             progress.advance(task, len(chunk))
+
+
+def _in_lines(chunks: Iterable[Sequence[Item]], label: str, *, total: int, done: int) -> Iterator[Sequence[Item]]:
+    lines = Lines()
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        lines.show(f"{label}: {min(done, total):,} of {total:,}")

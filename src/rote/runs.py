@@ -87,7 +87,17 @@ _NAMES = tuple(value for name, value in globals().items() if name.isupper() and 
 _MISSING = "it is missing"
 _MADE_BY: Mapping[str, tuple[str, ...]] = {
     "prepare": (EXAMPLES, DROPPED, CANARIES),
-    "generate": (PROMPTS, UNMEASURABLE, GENERATIONS, TOKEN_SCORES, RECHECKS, VARIANTS, EXPOSURES),
+    "generate": (
+        PROMPTS,
+        UNMEASURABLE,
+        GENERATIONS,
+        TOKEN_SCORES,
+        RECHECKS,
+        VARIANTS,
+        EXPOSURES,
+        SOUNDNESS,
+        AGREEMENTS,
+    ),
     "retrieve": (GENERATIONS.format(model="controls"), CANDIDATES, NONMEMBER_CANDIDATES, EXACT),
     "align": (MATCHES, DETECTOR),
     "references": (REFERENCES,),

@@ -33,6 +33,7 @@ from rote.finetuning.losses import Collator, TokenLoss, mean_loss
 from rote.finetuning.matching import best_epoch
 from rote.finetuning.record import CHECKPOINTS, FINAL, RESUME, Epoch, Training, write_training
 from rote.models import load_model
+from rote.progress import Lines
 from rote.runs import Echo
 
 SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
@@ -78,7 +79,7 @@ def train(job: Job, training: Training) -> Training:
         data_collator=recorder.collate,
         train_dataset=job.rows,
         compute_loss_func=loss,
-        callbacks=[recorder, *([Bar()] if sys.stderr.isatty() else [])],
+        callbacks=[recorder, Bar() if sys.stderr.isatty() else Steps()],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
@@ -195,6 +196,23 @@ class Bar(ProgressCallback):
 
     def on_log(self, *_: object, **__: object) -> None:
         """Says nothing: the Recorder tells the losses."""
+
+
+class Steps(TrainerCallback):
+    """A line now and then: how many steps are made."""
+
+    def __init__(self) -> None:
+        self.lines = Lines()
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **_: object,
+    ) -> None:
+        """A step was made."""
+        self.lines.show(f"training: {state.global_step:,} of {state.max_steps:,} steps")
 
 
 def _arguments(job: Job, folder: Path) -> TrainingArguments:

@@ -28,7 +28,6 @@ relative to the file.
 """
 
 import dataclasses
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -36,7 +35,7 @@ from pathlib import Path
 from typing import cast
 
 from rote import demonstration
-from rote.config import AuditConfig, config_from, did_you_mean
+from rote.config import AuditConfig, config_from, did_you_mean, read_toml
 from rote.errors import ConfigError
 
 SHIPPED = "shipped:"
@@ -89,12 +88,7 @@ def read_study(path: Path) -> Study:
         ConfigError: it cannot be read; or all that is wrong with it at once: unknown keys, settings and factors, wrong
             values, a study without cells.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    table = read_toml(path)
     problems = [f"unknown key {key}{did_you_mean(key, KEYS)}" for key in table if key not in KEYS]
     factors = _factors(table.get("factors", {}), problems)
     known = [name for name, _ in factors]
@@ -107,7 +101,7 @@ def read_study(path: Path) -> Study:
     )
     if problems:
         raise ConfigError(f"{path}: " + "; ".join(problems))
-    cells = tuple(_cells(factors, only, without, attend, common=table.get("settings", {}), path=path))
+    cells = tuple(_cells(factors, only, without, attend, common=cast(Settings, table.get("settings", {})), path=path))
     if not cells:
         raise ConfigError(
             f"{path}: no cell is left: every combination of levels is excluded by [[only]] or [[without]]"
