@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from rote.cli import COMMANDS, build_parser, flag_name, main
+from rote.cli import COMMANDS, _shown, build_parser, flag_name, main
 from rote.config import load_config, sections
 
 
@@ -119,7 +119,9 @@ def test_help_shows_the_choices_and_what_cannot_be_seen(capsys: pytest.CaptureFi
         build_parser().parse_args(["audit", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "--preset pan2015|zeng2024|udsa2026|corrected" in shown
-    assert r"training text (default: '\n')" in shown
+    assert [_shown(default) for default in ("\n", " ", "auto", "", 3)] == [
+        r" (default: '\n')", " (default: ' ')", " (default: auto)", "", " (default: 3)"
+    ]  # fmt: skip
     assert "; of text_loss, zlib, lowercase" in shown
 
 
