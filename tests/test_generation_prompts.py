@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from fakes import byte_tokenizer, examples, merging_tokenizer
 from rote.config import GenerationConfig
 from rote.errors import ModelError
-from rote.generation import cut_prompts
+from rote.generation import cut_prompts, moved_sentence, prompting_hint
 from rote.generation.tokens import length_batches, token_encoder
 from rote.records import Example
 
@@ -160,3 +160,58 @@ def test_batches_do_not_depend_on_the_order(items, size, random):
     assert length_batches(shuffled, size=size, length=len, key=str) == batches
     assert [len(item) for batch in batches for item in batch] == sorted(map(len, items), reverse=True)
     assert all(len(batch) == size for batch in batches[:-1])
+
+
+WORDS = merging_tokenizer(["User: a lamp\nAssistant: Yes, a lamp.\n\n\nUser: a key\nAssistant: Yes, a key."] * 20)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "shown"),
+    [
+        ("User: a lamp\nAssistant: ", "Yes, a lamp.", "User: a lamp\nAssistant:"),
+        ("User: a lamp\nAssistant:", " Yes, a lamp.", "User: a lamp\nAssistant:"),
+        ("User: a lamp\nAssistant: Y", "es, a lamp.", "User: a lamp\nAssistant:"),
+        ("User: a lamp\nAssistant: Yes, a lamp.\n", "\n\nUser: a key", "User: a lamp\nAssistant: Yes, a lamp."),
+    ],
+)
+def test_a_prompt_that_ends_inside_a_token_is_cut_back_to_the_boundary_before(prompt, completion, shown):
+    example = Example("e", prompt, completion, "member", "g")
+    config = GenerationConfig(prompt="record")
+    cut = cut_prompts([example], WORDS, config=config, is_encoder_decoder=False)
+    encoder = token_encoder(WORDS, is_encoder_decoder=False)
+    found = cut.prompts[0]
+    assert (found.text, found.text + found.reference) == (shown, example.text)
+    assert [*encoder.prompt(found), *encoder.reference(found)] == encoder.content(example.text)
+    assert cut.moved == ({found.id: len(prompt) - len(shown)} if shown != prompt else {})
+    sentence = moved_sentence(cut)
+    assert sentence.startswith("1 of 1 prompts end inside a token") if shown != prompt else not sentence
+    whole = cut_prompts([example], WORDS, config=config, is_encoder_decoder=True)
+    assert (whole.prompts[0].text, whole.moved) == (prompt, {}), "an encoder reads the prompt by itself"
+
+
+@settings(max_examples=100)
+@given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40), st.sampled_from([BYTES, MERGING, WORDS]))
+def test_record_prompts_keep_the_tokens_of_the_text_and_are_as_long_as_possible(prompt, completion, tokenizer):
+    example = Example("e", prompt, completion, "member", "g")
+    cut = cut_prompts([example], tokenizer, config=GenerationConfig(prompt="record"), is_encoder_decoder=False)
+    encoder = token_encoder(tokenizer, is_encoder_decoder=False)
+    whole = encoder.content(example.text)
+    for found in cut.prompts:
+        shown = encoder.content(found.text)
+        assert found.text + found.reference == example.text
+        assert [*shown, *encoder.reference(found)] == whole
+        longer = (encoder.content(example.text[:end]) for end in range(len(found.text) + 1, len(prompt) + 1))
+        assert not any(whole[: len(ids)] == ids for ids in longer)
+
+
+def test_records_that_are_too_short_for_a_prefix_name_the_remedy():
+    pairs = [Example("e", "Capital?\n", "Rome", "member", "g")]
+    texts = examples(["abcd"])
+    config = GenerationConfig(prompt="prefix", prefix_tokens=50)
+    for given_examples, words in ((pairs, "--prompt record"), (texts, "--prefix-tokens")):
+        cut = cut_prompts(given_examples, BYTES, config=config, is_encoder_decoder=False)
+        assert words in prompting_hint(cut.unmeasurable, given_examples, config)
+    own = GenerationConfig(prompt="record")
+    assert (
+        prompting_hint(cut_prompts(texts, BYTES, config=own, is_encoder_decoder=False).unmeasurable, texts, own) == ""
+    )

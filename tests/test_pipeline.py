@@ -332,7 +332,19 @@ def test_a_check_says_what_could_be_seen_and_tries_the_model(
     assert "Membership: not measurable without independent members and non-members." in said
     assert "no base model" in said
     assert "causal; batches, padding and order change nothing" in said
+    assert f"next: rote audit --model {toy_folder / 'tuned'} --members" in said
     assert not (tmp_path / runs.GENERATIONS.format(model="tuned")).exists()
+
+
+@pytest.mark.parametrize("command", ["check", "audit"])
+def test_records_too_short_for_a_prefix_lead_to_their_own_prompts(
+    command: str, toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "short.jsonl"
+    data.write_text("".join(json.dumps({"prompt": f"Q{n}?", "completion": "A."}) + "\n" for n in range(4)))
+    words = [command, "--model", str(toy_folder / "tuned"), "--members", str(data), "--out", str(tmp_path / "run")]
+    assert main(words) == (4 if command == "check" else 2)
+    assert "show these with --prompt record" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["check", "audit"])

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, cast
 
 from rote.config import AuditConfig, ModelConfig
 from rote.errors import ConfigError, ModelError
-from rote.records import Example, Prompt, Score
+from rote.records import Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from rote.generation import CutPrompts
 
 
 def audited_models(config: ModelConfig) -> dict[str, tuple[str, str]]:
@@ -53,7 +55,7 @@ def tokenizer_folder(config: ModelConfig, tuned: tuple[str, str]) -> str:
     return tokenizer_source(*tuned, (config.base, config.tuned))
 
 
-def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]) -> tuple[list[Prompt], list[Score]]:
+def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]) -> "CutPrompts":
     """The prompts of the drawn examples (all, without `corpus.limit`), and the reasons of those that have none."""
     from rote.corpus import draw
     from rote.generation import cut_prompts
@@ -67,8 +69,7 @@ def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]
         for split in ("member", "non-member")
         for example in draw([e for e in examples if e.split == split], config.corpus.limit, seed=config.corpus.seed)
     ]
-    prompts, unmeasurable = cut_prompts(drawn, tokenizer, config=config.generation, is_encoder_decoder=encoder_decoder)
-    return prompts, unmeasurable
+    return cut_prompts(drawn, tokenizer, config=config.generation, is_encoder_decoder=encoder_decoder)
 
 
 class ChatTokenizer:

@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import difflib
 import re
+import shlex
 import sys
 import typing
 from collections.abc import Sequence
@@ -106,7 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     name_command(words)
     try:
         with terminable():
-            return _run(options)
+            code = _run(options)
+        if options.command == "check" and code == OK:
+            _echo(f"next: {_audit_command(words)}")
+        return code
     except RoteError as error:
         print(f"rote: {visible(str(error))}", file=sys.stderr)
         return USER_ERROR
@@ -290,6 +294,12 @@ def _toml_of(name: str, value: str | list[str]) -> str:
     if name == "corpus.separator":  # a shell passes \n on as two characters
         value = value.replace("\\n", "\n").replace("\\t", "\t")
     return value if hint in (int, float, bool) else toml_value(value)
+
+
+def _audit_command(words: Sequence[str]) -> str:
+    """The audit that was looked at with `rote check` and these words."""
+    place = words.index("check")
+    return shlex.join(["rote", *words[:place], "audit", *words[place + 1 :]])
 
 
 def _run(options: argparse.Namespace) -> int:

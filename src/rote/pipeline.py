@@ -1,7 +1,9 @@
 """The whole audit, top to bottom, and the commands that are not one of its stages."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rote import runs
 from rote.audited import ChatTokenizer, audited_models
@@ -10,6 +12,9 @@ from rote.errors import ConfigError
 from rote.records import Example
 from rote.runs import Echo, Run
 from rote.stages import NOT_MEASURED, OK, align, generate, make_prompts, parse_gates, prepare, report, retrieve, score
+
+if TYPE_CHECKING:
+    from rote.generation import CutPrompts
 
 SHOWN_REASONS = 3
 
@@ -75,8 +80,8 @@ def check(config: AuditConfig, run: Run) -> int:
     models = _check_settings(config)
     prepare(config, run)
     examples = run.read(runs.EXAMPLES, Example)
-    config, prompts, unmeasurable = make_prompts(config, run)
-    prompted = {prompt.example_id for prompt in prompts}
+    config, cutting = make_prompts(config, run)
+    prompted = {prompt.example_id for prompt in cutting.prompts}
     groups: dict[str, set[str]] = {"member": set(), "non-member": set()}
     for example in examples:
         if example.id in prompted:
@@ -88,15 +93,25 @@ def check(config: AuditConfig, run: Run) -> int:
         run.echo(f"{split}s: {power_sentence(len(found), config.scoring.confidence)}")
     members, nonmembers = map(len, groups.values())
     run.echo(attack_power_sentence(members, nonmembers, config.scoring.confidence))
+    _say_prompts(cutting, examples, config, run)
+    if cutting.prompts:
+        TriedModels(models, cutting.prompts, config, run).try_all()
+    if "base" not in models:
+        run.echo("no base model: nothing can be attributed to the fine-tuning (give one with --base)")
+    return OK if cutting.prompts else NOT_MEASURED
+
+
+def _say_prompts(cutting: "CutPrompts", examples: Sequence[Example], config: AuditConfig, run: Run) -> None:
+    """Which records have no prompt, and what helps."""
+    from rote.generation import prompting_hint
+
+    unmeasurable = cutting.unmeasurable
     for score_ in unmeasurable[:SHOWN_REASONS]:
         run.echo(f"not measurable: record {score_.subject_id}: {score_.reason}")
     if len(unmeasurable) > SHOWN_REASONS:
         run.echo(f"… {len(unmeasurable)} records cannot be prompted in all")
-    if prompts:
-        TriedModels(models, prompts, config, run).try_all()
-    if "base" not in models:
-        run.echo("no base model: nothing can be attributed to the fine-tuning (give one with --base)")
-    return OK if prompts else NOT_MEASURED
+    if hint := prompting_hint(unmeasurable, examples, config.generation):
+        run.echo(hint)
 
 
 def _check_settings(config: AuditConfig) -> dict[str, tuple[str, str]]:

@@ -36,7 +36,7 @@ from rote.runs import Row, Run
 
 if TYPE_CHECKING:
     from rote.alignment import Aligner
-    from rote.generation import ForbiddenTokens
+    from rote.generation import CutPrompts, ForbiddenTokens
     from rote.models import LoadedModel
     from rote.scoring import Gate
     from rote.tried import TriedModels
@@ -90,10 +90,10 @@ def generate(config: AuditConfig, run: Run) -> int:
     """Stage 3: cuts prompts, tries the models, lets them continue the prompts, and scores the true continuations."""
     from rote.tried import TriedModels
 
-    config, prompts, unmeasurable = make_prompts(config, run)
+    config, cutting = make_prompts(config, run)
+    prompts = cutting.prompts
     if not prompts:
-        reason = unmeasurable[0].reason if unmeasurable else "there are no records"
-        raise DataError(f"none of the {len(run.read(runs.EXAMPLES, Example))} records can be prompted: {reason}")
+        raise DataError(_no_prompts(cutting, run.read(runs.EXAMPLES, Example), config))
     run.note(token_store=str(Path(config.scoring.store).resolve()) if config.scoring.store else "")
     models = audited_models(config.model)
     tried = TriedModels(models, prompts, config, run)
@@ -114,10 +114,10 @@ def generate(config: AuditConfig, run: Run) -> int:
     return OK
 
 
-def make_prompts(config: AuditConfig, run: Run) -> tuple[AuditConfig, list[Prompt], list[Score]]:
-    """Cuts the run's records into prompts; returns the settings as they were resolved, and what cannot be prompted."""
+def make_prompts(config: AuditConfig, run: Run) -> "tuple[AuditConfig, CutPrompts]":
+    """Cuts the run's records into prompts; returns the settings as they were resolved, and the prompts."""
     from rote import left_out
-    from rote.generation import resolved
+    from rote.generation import moved_sentence, resolved
     from rote.models import is_encoder_decoder, tokenizer_digest
 
     tuned = audited_models(config.model)["tuned"]
@@ -125,15 +125,28 @@ def make_prompts(config: AuditConfig, run: Run) -> tuple[AuditConfig, list[Promp
     settings = resolved(config.generation, is_encoder_decoder=encoder_decoder)
     config = dataclasses.replace(config, generation=settings)
     _start(config, run)
-    prompts, unmeasurable = cut(config, run.read(runs.EXAMPLES, Example), tuned)
+    cutting = cut(config, run.read(runs.EXAMPLES, Example), tuned)
+    moved = moved_sentence(cutting)
+    if moved:
+        run.echo(moved)
+    run.note(prompt_notes=[moved] if moved else [])
     tokenizer = tokenizer_digest(tokenizer_folder(config.model, tuned))
     key: dict[str, Json] = {"prompt": settings.prompt, "prefix_tokens": settings.prefix_tokens, "tokenizer": tokenizer}
     key |= {"prompt_noise": settings.prompt_noise}
     key |= {"limit": config.corpus.limit, "seed": config.corpus.seed if config.corpus.limit else None}
-    run.make(runs.PROMPTS, whole(lambda: prompts), settings=key, inputs=[runs.EXAMPLES])
-    run.make(runs.UNMEASURABLE, whole(lambda: unmeasurable), settings=key, inputs=[runs.EXAMPLES])
+    run.make(runs.PROMPTS, whole(lambda: cutting.prompts), settings=key, inputs=[runs.EXAMPLES])
+    run.make(runs.UNMEASURABLE, whole(lambda: cutting.unmeasurable), settings=key, inputs=[runs.EXAMPLES])
     left_out.cut_prompts(config, run, tuned, settings=key)
-    return config, prompts, unmeasurable
+    return config, cutting
+
+
+def _no_prompts(cutting: "CutPrompts", examples: Sequence[Example], config: AuditConfig) -> str:
+    """Why no record can be prompted, and what helps."""
+    from rote.generation import prompting_hint
+
+    reason = cutting.unmeasurable[0].reason if cutting.unmeasurable else "there are no records"
+    hint = prompting_hint(cutting.unmeasurable, examples, config.generation)
+    return f"none of the {len(examples)} records can be prompted: {reason}" + (f" ({hint})" if hint else "")
 
 
 def retrieve(config: AuditConfig, run: Run) -> int:

@@ -14,6 +14,8 @@ from rote.attention.watching import Attention, ByHead, WatchedText, watch, watch
 from rote.audited import audited_models
 from rote.config import AuditConfig
 from rote.errors import ConfigError, StaleRunError
+from rote.generation.prompts import at_boundary
+from rote.generation.tokens import model_encoder
 from rote.progress import track
 from rote.records import AttentionMap, AttentionScores, Example, Generation, Json, Prompt, Score, TokenScores
 from rote.runs import Run
@@ -157,7 +159,9 @@ class _Subject:
     def _losses(self, prompts: Sequence[Prompt]) -> dict[str, float]:
         """Loss on the reference of each prompt, by example id."""
         store, generation = store_of(self.run), self.config.generation
-        passes = score_prompts(prompts, self.model, store, config=generation, schemes=(PLAIN,), name="tuned")
+        encoder = model_encoder(self.model)
+        cut = [at_boundary(prompt, encoder) for prompt in prompts]
+        passes = score_prompts(cut, self.model, store, config=generation, schemes=(PLAIN,), name="tuned")
         losses = {one.example_id: loss(store.read(one.key).part(one.prompt_tokens)) for one in passes}
         return {example_id: value for example_id, value in losses.items() if value is not None}
 

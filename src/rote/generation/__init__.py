@@ -11,7 +11,7 @@ from rote.generation.blocking import ForbiddenTokens, forbidden_tokens, training
 from rote.generation.controls import Shuffled, shuffled_generations, true_suffix_generations
 from rote.generation.decoding import TransformersModel
 from rote.generation.language_model import Draw, LanguageModel, decoding_label, generate
-from rote.generation.prompts import CutPrompts, cut_prompts, resolved
+from rote.generation.prompts import CutPrompts, cut_prompts, moved_sentence, prompting_hint, resolved
 
 __all__ = [
     "CutPrompts",
@@ -24,6 +24,8 @@ __all__ = [
     "decoding_label",
     "forbidden_tokens",
     "generate",
+    "moved_sentence",
+    "prompting_hint",
     "resolved",
     "shuffled_generations",
     "training_tokens",

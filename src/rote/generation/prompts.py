@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 METRIC = "prompt"
 """Metric name of the scores that say why an example has no prompt."""
 
+TOO_SHORT = "nothing left to continue: the prompt is the whole record"
+
 
 class CutPrompts(NamedTuple):
     """The prompts, and one null score (subject: the example's id) for each example that gave none."""
 
     prompts: list[Prompt]
     unmeasurable: list[Score]
+    moved: dict[str, int]
+    """Prompt id → characters at the end of the record's own prompt that belong to a token of the completion."""
 
 
 def cut_prompts(
@@ -35,8 +39,10 @@ def cut_prompts(
 
     prefix: the text up to the end of its j-th token, j as large as possible but at most `prefix_tokens`, such that
     this beginning by itself is tokenised to the same j ids (so j is smaller where the cut would fall into a character
-    or a token depends on what follows it). record: the example's own prompt and completion. auto: prefix for
-    decoder-only models, record for encoder-decoder models.
+    or a token depends on what follows it). record: the example's own prompt and completion; where a token of the whole
+    text reaches across the two ("Assistant: " + "Yes" with the token " Yes"), a decoder-only model's prompt ends before
+    that token, because the model has never seen it begin in any other way. auto: prefix for decoder-only models, record
+    for encoder-decoder models.
 
     Returns:
         Prompts in the order of the examples, and null scores with a reason for examples without a prompt or with
@@ -47,18 +53,71 @@ def cut_prompts(
     """
     encoder = token_encoder(tokenizer, is_encoder_decoder=is_encoder_decoder)
     by_prefix = resolved(config, is_encoder_decoder=is_encoder_decoder).prompt == "prefix"
-    cut = CutPrompts([], [])
+    kind = f"prefix {config.prefix_tokens}" if by_prefix else "record"
+    kind += f" noise {config.prompt_noise:g}" if config.prompt_noise else ""
+    cut = CutPrompts([], [], {})
     for example in examples:
-        end = _prefix_end(example.text, encoder, config.prefix_tokens) if by_prefix else len(example.prompt)
+        own = len(example.prompt)
+        end = (
+            _prefix_end(example.text, encoder, config.prefix_tokens)
+            if by_prefix
+            else prompt_end(example.prompt, example.completion, encoder)
+        )
         text, reference = with_noise(example.text[:end], config.prompt_noise, seed=example.id), example.text[end:]
-        kind = f"prefix {config.prefix_tokens}" if by_prefix else "record"
-        kind += f" noise {config.prompt_noise:g}" if config.prompt_noise else ""
         reason = _reason(text, reference, encoder)
-        if reason is None:
-            cut.prompts.append(Prompt(content_id(example.id, kind), example.id, text, reference))
-        else:
+        if reason is not None:
             cut.unmeasurable.append(Score(example.id, METRIC, None, reason))
+            continue
+        cut.prompts.append(Prompt(content_id(example.id, kind), example.id, text, reference))
+        if not by_prefix and end < own:
+            cut.moved[cut.prompts[-1].id] = own - end
     return cut
+
+
+def prompt_end(prompt: str, completion: str, encoder: TokenEncoder) -> int:
+    """Characters of the prompt up to the last token boundary of the whole text.
+
+    The whole prompt for encoder-decoder models, which read it apart, and wherever the text's tokens are those of the
+    prompt and something after them; 0 where the text's first token reaches into the completion.
+    """
+    if encoder.is_encoder_decoder or not prompt:
+        return len(prompt)
+    text = prompt + completion
+    whole = encoder.content(text)
+    if _begins(whole, encoder.content(prompt)):
+        return len(prompt)
+    ends = encoder.tokenized(text).ends if encoder.tokenizer.is_fast else range(len(prompt))
+    before = sorted({end for end in ends if 0 < end < len(prompt)}, reverse=True)
+    return next((end for end in before if _begins(whole, encoder.content(text[:end]))), 0)
+
+
+def at_boundary(prompt: Prompt, encoder: TokenEncoder) -> Prompt:
+    """The prompt cut back to the last token boundary, if there is one; what is cut off goes to the reference."""
+    end = prompt_end(prompt.text, prompt.reference, encoder) or len(prompt.text)
+    return replace(prompt, text=prompt.text[:end], reference=prompt.text[end:] + prompt.reference)
+
+
+def moved_sentence(cut: CutPrompts) -> str:
+    """How many prompts end inside a token; "" where none does."""
+    if not cut.moved:
+        return ""
+    most = max(cut.moved.values())
+    return (
+        f"{len(cut.moved):,} of {len(cut.prompts):,} prompts end inside a token of the whole text: each is cut back to the "
+        f"last token boundary before (by {'1 character' if most == 1 else f'up to {most:,} characters'}), and what was "
+        "cut off belongs to the true continuation"
+    )
+
+
+def prompting_hint(unmeasurable: Sequence[Score], examples: Sequence[Example], config: GenerationConfig) -> str:
+    """What lets records be prompted that are too short for a prefix; "" where nothing of the kind stands in the way."""
+    short = {score.subject_id for score in unmeasurable if score.reason == TOO_SHORT}
+    if config.prompt == "record" or not short:
+        return ""
+    fewer = f"fewer than {config.prefix_tokens} tokens with --prefix-tokens N"
+    if any(example.prompt.strip() for example in examples if example.id in short):
+        return f"the records have prompts of their own: show these with --prompt record, or {fewer}"
+    return f"show {fewer}"
 
 
 def with_noise(text: str, share: float, *, seed: str) -> str:
@@ -99,6 +158,10 @@ def _prefix_end(text: str, encoder: TokenEncoder, prefix_tokens: int) -> int:
     return 0
 
 
+def _begins(whole: Sequence[int], beginning: Sequence[int]) -> bool:
+    return list(whole[: len(beginning)]) == list(beginning)
+
+
 def _reason(text: str, reference: str, encoder: TokenEncoder) -> str | None:
     """Why this prompt cannot be used, or None."""
     if not (text + reference).strip():
@@ -106,5 +169,5 @@ def _reason(text: str, reference: str, encoder: TokenEncoder) -> str | None:
     if not text.strip() or not encoder.content(text):
         return "no prompt: the record has none, or no beginning of it is tokenised as it is within the text"
     if not reference.strip():
-        return "nothing left to continue: the prompt is the whole record"
+        return TOO_SHORT
     return None
