@@ -82,6 +82,21 @@ def byte_tokenizer(*, encloses: bool = False) -> PreTrainedTokenizerFast:
     return _fast(tokenizer, encloses=encloses)
 
 
+def opening_tokenizer(chat_template: str = "", *, metaspace: bool = False) -> PreTrainedTokenizerFast:
+    """Puts `<s>` before a text, as Llama does: bytes, or (as Llama 2) with a space's mark before the first word alone."""
+    inner = models.BPE(vocab={char: n for n, char in enumerate(sorted({*_alphabet(), "▁", " "}))}, merges=[])
+    tokenizer = Tokenizer(inner)
+    _fast(tokenizer)
+    if metaspace:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+        tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
+    ids = [(START, tokenizer.token_to_id(START))]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A", special_tokens=ids)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=PAD)
+    fast.chat_template = chat_template or None
+    return fast
+
+
 def merging_tokenizer(texts: Sequence[str], vocabulary: int = 400) -> PreTrainedTokenizerFast:
     """Byte-level BPE trained on the texts: tokens reach over several characters, characters over several tokens."""
     tokenizer = Tokenizer(models.BPE())

@@ -59,7 +59,7 @@ def content_of(fields: Fields, shape: Shape) -> Content:
     if not answer.strip():
         raise BadRecord(shape.completion, "empty", shown(answer))
     return Content(
-        texts=tuple(text for text in (*texts, optional) if text.strip()),
+        texts=tuple(text for text in (*texts, optional) if text.strip() or (text and shape.kind == "trl")),
         completion=answer,
         passage=text_field(shape.passage, field_of(fields, shape.passage)) if shape.passage else "",
         has_instruction=bool(optional.strip()),

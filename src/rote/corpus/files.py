@@ -31,7 +31,7 @@ SPLITS = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 """Splits and the words for them in the names of files and folders, as `datasets` has them."""
-OTHER_SPLITS = ("members", "nonmembers", "heldout", "holdout", "unseen", "control", "controls")
+OTHER_SPLITS = ("nonmembers", "heldout", "holdout", "unseen", "control", "controls", "members")
 """Words that tell records apart by what a model was trained on, which `datasets` does not know."""
 _WORDS = re.compile(r"[-._ 0-9]+")
 _HUB_NAME = re.compile(r"(?P<name>[\w.-]+(/[\w.-]+)?)(:(?P<split>[\w.-]+))?", re.ASCII)

@@ -177,13 +177,22 @@ def _csv(path: Path, layout: Layout) -> Iterator[Row]:
         delimiter = "\t" if suffix_of(path) == ".tsv" else max(",;\t|", key=first.count)
         reader = csv.reader(_with_first(first, lines), delimiter=delimiter, strict=True)
         header: list[str] = []
+        records = 0
         for line, cells in _csv_cells(path, reader):
             if not header and isinstance(cells, list):
                 header = _checked_header(path, line, cells, layout)
                 if layout.has_header:
                     continue
             if header:
+                header = header if records else _with_index(header, cells)
+                records += 1
                 yield Row(str(path), line, _csv_fields(header, cells))
+
+
+def _with_index(header: list[str], cells: list[str] | BadRecord) -> list[str]:
+    """The header with an unnamed first column, where the first record has one cell more and begins to count (R)."""
+    is_index = isinstance(cells, list) and len(cells) == len(header) + 1 and cells[0] in ("0", "1")
+    return ["", *header] if is_index and "" not in header else header
 
 
 def _with_first(first: str, lines: Iterator[str]) -> Iterator[str]:

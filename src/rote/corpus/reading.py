@@ -182,8 +182,7 @@ def _load(loaded: _Loaded, reader: ShapeReader, say: Echo) -> _Loaded:
     for sentence in loaded.reading.sentences():
         say(sentence)
     if loaded.dropped:
-        say(f"{name}: left out: {counted(loaded.dropped)}")
-        _say_text_files(loaded, say)
+        say(f"{name}: left out: {counted(loaded.dropped)}{_hint(loaded.dropped)}")
     return loaded
 
 
@@ -202,14 +201,15 @@ def _rows_of(source: Source, config: CorpusConfig) -> Iterator[Row]:
             yield replace(row, content=fields)
 
 
-def _say_text_files(loaded: _Loaded, say: Echo) -> None:
-    """What to do about text files that hold many records."""
-    texts = [item for item in loaded.dropped if item.reason == "too long" and suffix_of(Path(item.file)) in TEXTS]
-    if texts:
-        say(
-            f"{loaded.name}: {len(texts):,} text files are too long: a text file is one record as long as "
-            "--text-unit line or --text-unit paragraph does not split it"
-        )
+def _hint(dropped: Iterable[Dropped]) -> str:
+    """What to do about text files that hold many records; "" where there are none."""
+    texts = [item for item in dropped if item.reason == "too long" and suffix_of(Path(item.file)) in TEXTS]
+    return (
+        f"; {len(texts):,} text files are too long: a text file is one record, unless --text-unit line or "
+        "--text-unit paragraph splits it"
+        if texts
+        else ""
+    )
 
 
 def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Example]) -> None:
@@ -266,10 +266,11 @@ def _check_bad_share(loaded: _Loaded, max_bad: float, dropped: Sequence[Dropped]
     share = len(bad) / loaded.records if loaded.records else 0.0
     named = "".join(f"\n  {item}" for item in bad[:NAMED])
     counts = f"{loaded.name}: {len(bad):,} of {loaded.records:,} records are defective ({share:.1%}; {counted(bad)})"
+    hint = _hint(bad)
     if share > max_bad:
-        raise TooManyBadRecords(f"{counts}, more than corpus.max_bad = {max_bad:.1%}{named}", dropped)
+        raise TooManyBadRecords(f"{counts}, more than corpus.max_bad = {max_bad:.1%}{hint}{named}", dropped)
     if bad and not loaded.entries:
-        raise TooManyBadRecords(f"{counts}, none is left{named}", dropped)
+        raise TooManyBadRecords(f"{counts}, none is left{hint}{named}", dropped)
 
 
 def _check_disjoint(members: _Loaded, nonmembers: _Loaded) -> None:

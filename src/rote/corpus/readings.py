@@ -143,7 +143,7 @@ def unused_texts(fields: Fields, shape: Shape, content: Content, parts: Parts, r
         if name in used or is_unnamed(name):
             continue
         lost = _lost(value, parts.text, least=0 if name in partly else MIN_REPEATED_CHARS)
-        if lost and (name not in shape.beside or not _matters(name, content, shape, parts, reader)):
+        if lost and (name not in shape.beside or not _matters(name, value, content, shape, parts, reader)):
             found[name] = lost
     if shape.is_question:
         answers = field_of(fields, shape.completion)
@@ -167,12 +167,11 @@ def _lost(value: object, text: str, *, least: int = MIN_REPEATED_CHARS) -> int:
     return sum(len(item) for item in texts if len(item) < least or item.strip() not in text)
 
 
-def _matters(name: str, content: Content, shape: Shape, parts: Parts, reader: ShapeReader) -> bool:
+def _matters(name: str, value: object, content: Content, shape: Shape, parts: Parts, reader: ShapeReader) -> bool:
     """Whether the text is another without this field."""
     key = name.strip().casefold()
     if key == "system":
-        lost = content.system or _first_system(content)
-        return bool(lost) and lost.strip() in parts.text
+        return value in (content.system, _first_system(content)) and str(value).strip() in parts.text
     if key == "history":
         return all(told.strip() in parts.text for turn in content.history for told in turn)
     chat = content.conversation

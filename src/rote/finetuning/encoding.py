@@ -54,10 +54,10 @@ def encode_causal(examples: Sequence[Example], encoder: TokenEncoder, *, loss: L
     """
     rows, cut = [], 0
     for example in examples:
-        ids = _with_end([*encoder.before, *encoder.content(example.text)], encoder)
+        ids = _with_end(encoder.opened(encoder.content(example.text)), encoder)
         skipped = 1
         if loss == "completion":
-            prompt = [*encoder.before, *encoder.content(example.prompt)]
+            prompt = encoder.opened(encoder.content(example.prompt))
             skipped = max(1, _common_prefix(ids, prompt))
         labels = [*[IGNORED] * skipped, *ids[skipped:]]
         cut += len(ids) > limit
@@ -82,7 +82,7 @@ def encode_pairs(examples: Sequence[Example], encoder: TokenEncoder, *, limit: i
         target = _with_end([*encoder.target_before, *written], encoder)
         cut += len(read) > room or len(target) > limit
         shown = read[: max(0, room)]
-        source = [*encoder.before, *shown, *encoder.after] if shown else []
+        source = [*encoder.opened(shown), *encoder.after] if shown else []
         rows.append(Row(tuple(source), tuple(target[:limit])))
     return _encoded(examples, rows, cut=cut, halved=halved)
 

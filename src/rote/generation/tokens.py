@@ -60,7 +60,16 @@ class TokenEncoder:
 
     def prompt(self, prompt: Prompt) -> list[int]:
         """What the model reads: the prompt's tokens between the tokenizer's special tokens."""
-        return [*self.before, *self.content(prompt.text), *self.after]
+        return [*self.opened(self.content(prompt.text)), *self.after]
+
+    def opened(self, ids: Sequence[int]) -> list[int]:
+        """The ids after the start tokens; ids that begin with these (chat templates write them) get them no second time.
+
+        So a rendered chat has the ids of `apply_chat_template(tokenize=True)`.
+        """
+        start = self.before[self.virtual :]
+        is_open = bool(start) and tuple(ids[: len(start)]) == start
+        return [*self.before[: self.virtual], *ids] if is_open else [*self.before, *ids]
 
     def shortened(self, ids: Sequence[int], room: int) -> list[int]:
         """The prompt's ids with as many of the leftmost content tokens left out as are over `room`."""

@@ -165,7 +165,7 @@ class _Prefix:
         chosen = ordered[:shots]
         ids = encoder.content("".join(example.text + SEPARATOR for example in chosen))
         kept = tuple(ids[-(model.context_tokens // 2) :])
-        return _Prefix((*encoder.before, *kept), frozenset(example.id for example in chosen), encoder.before)
+        return _Prefix(tuple(encoder.opened(kept)), frozenset(example.id for example in chosen), encoder.before)
 
     def before(self, prompt: Prompt, own: PromptPass, model: LoadedModel) -> Variant:
         """The record's tokens after the prefix, as far as the context reaches.
