@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
 from rote import runs
@@ -30,25 +29,24 @@ def compress(config: AuditConfig, run: Run) -> int:
         StaleRunError: the run has no scores yet.
         ModelError: the model is no causal one.
     """
-    from rote.models import load_model, model_digest
+    from rote.models import model_digest
     from rote.reporting.compression import print_compressions
+    from rote.tried import TriedModels
 
     if not run.has(runs.SCORES):
         raise StaleRunError(f"{run.path(runs.SCORES)} does not exist: run `rote score` first")
     models = audited_models(config.model)
     chosen = _chosen(config, run)
 
-    @cache
-    def model(name: str) -> "LoadedModel":
-        source, adapter = models[name]
-        return load_model(source, adapter=adapter, config=config.model)
+    tried = TriedModels(models, run.read(runs.PROMPTS, Prompt), config, run)
+    tried.try_all()
 
     def found(done: int) -> Iterator[Sequence[Compression]]:
         work = [(name, prompt) for name in models for prompt, split in chosen if name == "tuned" or split == "member"]
         run.echo(f"searching prompts for {len(work)} texts; this is slow")
         started = time.monotonic()
         for number, (name, prompt) in enumerate(work[done:], done + 1):
-            item = _searched(prompt, model(name), name, config)
+            item = _searched(prompt, tried.get(name), name, config)
             run.echo(f"{number}/{len(work)} {_sentence(item)} ({time.monotonic() - started:.0f} s)")
             yield [item]
 

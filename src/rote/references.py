@@ -14,7 +14,7 @@ from rote import runs
 from rote.audited import audited_models
 from rote.config import ADAPTERS, AuditConfig, FinetuningConfig, settings_of
 from rote.errors import ConfigError, ModelError
-from rote.records import Example, Json, Prompt, ReferencePass, Score, TokenScores
+from rote.records import Example, Json, Prompt, ReferencePass, Score, Soundness, TokenScores
 from rote.runs import Run
 from rote.scoring import likelihood
 from rote.scoring.reference_models import counterfactual_memorization, halves, lira, rmia
@@ -38,6 +38,7 @@ def train_references(config: AuditConfig, run: Run) -> int:
         StaleRunError: the run has no prompts yet.
     """
     from rote.models import model_digest
+    from rote.tried import TriedModels
 
     settings = config.references
     if settings.models % 2:
@@ -46,16 +47,17 @@ def train_references(config: AuditConfig, run: Run) -> int:
     if "base" not in models:
         raise ModelError("reference models start from the base model: give it with --base")
     base = models["base"][0]
+    tried = TriedModels({"base": models["base"]}, run.read(runs.PROMPTS, Prompt), config, run)
     # each model is trained on all of its half, or nobody could say which records it has seen; none are held out
     training = dataclasses.replace(
         config.finetuning, strategy=settings.strategy, repetition=(), deduplicate=False, early_stopping=0, mix=()
     )
     key: dict[str, Json] = {**settings_of(settings), "base": model_digest(base), "dtype": config.model.dtype}
     key |= {"finetuning": settings_of(training), "max_new_tokens": config.generation.max_new_tokens}
-    key["seed"] = config.corpus.seed
+    key |= {"seed": config.corpus.seed, **tried.way("base")}
 
     def passes(done: int) -> Iterator[Sequence[ReferencePass]]:
-        return _passes(config, training, base, run, done=done)
+        return _passes(config, training, base, run, found=tried.found("base"), done=done)
 
     run.make(runs.REFERENCES, passes, settings=key, inputs=[runs.EXAMPLES, runs.PROMPTS])
     run.echo("`rote score` and `rote report` now show RMIA, LiRA and counterfactual memorisation")
@@ -63,13 +65,14 @@ def train_references(config: AuditConfig, run: Run) -> int:
 
 
 def _passes(
-    config: AuditConfig, training: FinetuningConfig, base: str, run: Run, *, done: int
+    config: AuditConfig, training: FinetuningConfig, base: str, run: Run, *, found: Soundness, done: int
 ) -> Iterator[Sequence[ReferencePass]]:
-    """The passes of one reference model after the other."""
+    """The passes of one reference model after the other; all are used as the base model is after its trial."""
     from rote.finetuning import finetune
     from rote.models import load_model
     from rote.scoring.passes import score_prompts
     from rote.scoring.schemes import PLAIN
+    from rote.soundness import as_tried
 
     examples = sorted(run.read(runs.EXAMPLES, Example), key=lambda example: example.id)
     prompts, store = run.read(runs.PROMPTS, Prompt), store_of(run)
@@ -81,7 +84,8 @@ def _passes(
         seeded = dataclasses.replace(training, seed=training.seed + number)
         finetune(included, (), base=base, out=out, config=seeded, model=config.model, echo=run.echo)
         final, is_adapter = str(out / "final"), training.strategy in ADAPTERS
-        model = load_model(base if is_adapter else final, adapter=final if is_adapter else "", config=config.model)
+        loaded = load_model(base if is_adapter else final, adapter=final if is_adapter else "", config=config.model)
+        model = as_tried(loaded, found)
         ids = {example.id for example in included}
         scored = score_prompts(
             prompts, model, store, config=config.generation, schemes=(PLAIN,), name=f"reference {number}"

@@ -25,6 +25,7 @@ from rote.scoring.membership import min_k, zlib_ratio
 from rote.scoring.passes import score_prompts
 from rote.scoring.schemes import PLAIN
 from rote.scoring.store import store_of
+from rote.tried import TriedModels
 
 if TYPE_CHECKING:
     from rote.models import LoadedModel
@@ -75,7 +76,7 @@ class _Subject:
         if not run.has(runs.SCORES):
             raise StaleRunError(f"{run.path(runs.SCORES)} does not exist: run `rote score` first")
         self.config, self.run = config, run
-        self.source, self.adapter = audited_models(config.model)["tuned"]
+        source = audited_models(config.model)["tuned"]
         self.examples = {example.id: example for example in run.read(runs.EXAMPLES, Example)}
         self.prompts = {prompt.id: prompt for prompt in run.read(runs.PROMPTS, Prompt)}
         every = run.read(runs.GENERATIONS.format(model="tuned"), Generation)
@@ -84,15 +85,14 @@ class _Subject:
         self.metric, self.memorized = memorized_members(scores, self.generations, config.attention.memorized_by)
         run.echo(f"memorised by {self.metric}: {sum(self.memorized.values())} of {len(self.memorized)} members")
         self.chosen = drawn(self.memorized, config.attention.maps)
-        self.key: dict[str, Json] = {"model": model_digest(self.source, self.adapter), "dtype": config.model.dtype}
-        self.key["max_new_tokens"] = config.generation.max_new_tokens
+        self.tried = TriedModels({"tuned": source}, list(self.prompts.values()), config, run)
+        self.key: dict[str, Json] = {"model": model_digest(*source), "dtype": config.model.dtype}
+        self.key |= {"max_new_tokens": config.generation.max_new_tokens, **self.tried.way("tuned")}
 
     @cached_property
     def model(self) -> "LoadedModel":
-        """The tuned model, loaded when something is not up to date."""
-        from rote.models import load_model
-
-        return load_model(self.source, adapter=self.adapter, config=self.config.model)
+        """The tuned model, loaded when something is not up to date, and used as its trial says."""
+        return self.tried.get("tuned")
 
     @cached_property
     def texts(self) -> dict[str, WatchedText]:

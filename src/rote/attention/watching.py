@@ -109,6 +109,7 @@ def watch(
     """
     fit = [t for t in texts if t.columns[1] - t.columns[0] >= LEAST_INPUTS and len(t.written) > t.skipped]
     ordered = sorted(fit, key=lambda text: (_shape(text), text.subject_id))
+    batch_size = 1 if model.batching == "one" else batch_size
     with _eager(model):
         for _, alike in groupby(ordered, key=_shape):
             group = list(alike)

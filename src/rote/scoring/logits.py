@@ -18,6 +18,7 @@ from rote.scoring.heads import find_head, is_same, states_before
 if TYPE_CHECKING:
     import torch
     from transformers import DynamicCache
+    from transformers.utils.generic import ModelOutput
 
     from rote.scoring.heads import Inputs
 
@@ -230,17 +231,8 @@ class Reader:
         return is_same(whole, once)
 
     def _encoder_outputs(self, shown: Padded, rows: "torch.Tensor") -> object:
-        """The encoder's output of its own class, its rows repeated as they are asked for."""
-        import torch
-
-        encoded = self.model.model.get_encoder()(input_ids=shown.ids, attention_mask=shown.mask)
-        count = len(shown.ids)
-        kept = {
-            name: value[rows]
-            for name, value in encoded.items()
-            if isinstance(value, torch.Tensor) and value.shape[:1] == (count,)
-        }
-        return type(encoded)(**kept)
+        """The encoder's output, its rows repeated as they are asked for."""
+        return repeated(self.model.model.get_encoder()(input_ids=shown.ids, attention_mask=shown.mask), rows)
 
     def _read_prefix(self, prefix: tuple[int, ...]) -> "DynamicCache":
         """A cache in which the prefix has been read, at batch 1."""
@@ -255,3 +247,16 @@ class Reader:
             states_before(self.head.module, self.model.model, inputs)
             self.prefix = prefix, cache
         return copy.deepcopy(self.prefix[1])
+
+
+def repeated(encoded: "ModelOutput", rows: "torch.Tensor") -> "ModelOutput":
+    """An encoder's output with these rows of it, in its own class: some models ask for fields that others lack."""
+    import torch
+
+    count = len(encoded["last_hidden_state"])
+    kept = {
+        name: value[rows]
+        for name, value in encoded.items()
+        if isinstance(value, torch.Tensor) and value.shape[:1] == (count,)
+    }
+    return type(encoded)(**kept)

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.generation.tokens import Padded, decoder_start_ids, model_encoder, padded
+from rote.generation.tokens import Padded, decoder_start_ids, model_encoder, padded, sharing
 from rote.models import LoadedModel
 from rote.records import Canary
+from rote.scoring.logits import repeated
 
 if TYPE_CHECKING:
     import torch
     from transformers import DynamicCache
+    from transformers.utils.generic import ModelOutput
 
 LOGITS_AT_ONCE = 1 << 25
 """Bound of rows × tokens × vocabulary in one step (128 MB in float32)."""
@@ -167,15 +169,21 @@ class _Reader:
     def __init__(self, before: Ids, read: Ids, model: LoadedModel) -> None:
         self.before = before
         self.model = model
+        self.read = read
         self.encoded = self._encoded(read) if model.is_encoder_decoder else None
-        self.cache = self._cached() if not model.is_encoder_decoder and len(before) > 1 else None
+        shares = not model.is_encoder_decoder and model.batching == "any"
+        self.cache = self._cached() if shares and len(before) > 1 else None
 
     def batches(self, rows: Sequence[Ids]) -> list[Sequence[Ids]]:
         """The rows in batches that keep the logits within their bound."""
         width = 1 + max(map(len, rows)) + (0 if self.cache is not None else len(self.before))
         vocabulary = int(self.model.model.config.get_text_config().vocab_size)
         size = max(1, LOGITS_AT_ONCE // (width * vocabulary))
-        return [rows[at : at + size] for at in range(0, len(rows), size)]
+        return [
+            [rows[at + place] for place in places]
+            for at in range(0, len(rows), size)
+            for places in sharing([len(row) for row in rows[at : at + size]], self.model.batching)
+        ]
 
     def totals(self, rows: Sequence[Ids], row_of: Sequence[int], last: Sequence[int]) -> Floats:
         """ln p of row and last token together, for each pair of a row's number and a last token ("pair")."""
@@ -206,11 +214,11 @@ class _Reader:
 
         network, rows = self.model.model, len(tokens.ids)
         if self.encoded is not None:
-            from transformers.modeling_outputs import BaseModelOutput
-
-            shown = BaseModelOutput(last_hidden_state=self.encoded.expand(rows, -1, -1))
+            read = torch.tensor([self.read], device=self.model.device).expand(rows, -1)
             output = network(
-                encoder_outputs=shown,
+                input_ids=read,
+                attention_mask=torch.ones_like(read),
+                encoder_outputs=repeated(self.encoded, torch.zeros(rows, dtype=torch.long, device=self.model.device)),
                 decoder_input_ids=tokens.ids,
                 decoder_attention_mask=tokens.mask,
                 use_cache=False,
@@ -224,13 +232,13 @@ class _Reader:
             output = network(tokens.ids, attention_mask=mask, past_key_values=cache)
         return cast("torch.Tensor", output.logits)
 
-    def _encoded(self, read: Ids) -> "torch.Tensor":
-        """What the encoder makes of the prompt ("1 token width")."""
+    def _encoded(self, read: Ids) -> "ModelOutput":
+        """What the encoder makes of the prompt, in its own class; one row."""
         import torch
 
         with torch.inference_mode():
             ids = torch.tensor([read], device=self.model.device)
-            return cast("torch.Tensor", self.model.model.get_encoder()(input_ids=ids).last_hidden_state)
+            return cast("ModelOutput", self.model.model.get_encoder()(input_ids=ids))
 
     def _cached(self) -> "DynamicCache | None":
         """The text before the secrets but for its last token, read; None where the model's memory cannot be copied."""
