@@ -15,24 +15,19 @@ from rote.scoring import attacks, blind, dataset_inference
 from rote.scoring.attacks import (
     Side,
     Sides,
-    attack_power_sentence,
     auc,
     auc_difference,
     auc_difference_p_value,
     auc_p_value,
-    fpr_of_threshold,
     identified,
     identified_share,
     roc,
-    smallest_detectable_auc,
-    smallest_detectable_tpr,
-    threshold_at,
-    too_few_controls,
-    tpr_at_fpr,
 )
 from rote.scoring.blind import blind_scores, fit_logistic
 from rote.scoring.dataset_inference import dataset_inference as inference
 from rote.scoring.dataset_inference import too_few_groups
+from rote.scoring.operating_points import fpr_of_threshold, passed, threshold_at, too_few_controls, tpr_at_fpr
+from rote.scoring.power import attack_power_sentence, smallest_detectable_auc, smallest_detectable_tpr
 
 VALUES = st.lists(st.integers(-6, 6), min_size=5, max_size=40)
 
@@ -70,12 +65,14 @@ def test_rates_at_a_false_positive_rate_are_the_curves(nonmembers: list[int], me
     found = sides(members, nonmembers)
     curve = roc(found)
     expected = curve.true_positive_rates[curve.false_positive_rates <= fpr + 1e-12].max()
-    assert tpr_at_fpr(found, fpr).value == pytest.approx(expected)
+    assert passed(found, fpr).value == pytest.approx(expected)
+    if (rate := tpr_at_fpr(found, fpr).value) is not None:
+        assert rate == pytest.approx(expected)
     realised = fpr_of_threshold(found, fpr)
     assert realised.value is not None
     assert realised.value <= fpr + 1e-12
     exact = binomtest(round(expected * len(members)), len(members)).proportion_ci(0.95, "exact")
-    interval = tpr_at_fpr(found, fpr)
+    interval = passed(found, fpr)
     assert (interval.low, interval.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
 
 
@@ -104,12 +101,12 @@ def test_the_logistic_regression_equals_scikit_learns() -> None:
 
 def test_too_few_controls_are_refused_with_the_number_that_is_needed() -> None:
     found = sides(np.arange(200.0), np.arange(99.0))
-    assert tpr_at_fpr(found, 0.1).value is not None
-    for method in (tpr_at_fpr, fpr_of_threshold):
+    assert passed(found, 0.1).value is not None
+    for method in (passed, fpr_of_threshold):
         refused = method(found, 0.01)
         assert (refused.value, refused.low, refused.high) == (None, None, None)
         assert refused.reason == "only 99 independent non-members; a false-positive rate of 1 % needs at least 100"
-    assert tpr_at_fpr(sides(np.arange(9.0), np.arange(100.0)), 0.01).value is not None
+    assert passed(sides(np.arange(9.0), np.arange(100.0)), 0.01).value is not None
     assert too_few_controls(999, 0.001) == (
         "only 999 independent non-members; a false-positive rate of 0.1 % needs at least 1,000"
     )
@@ -118,7 +115,7 @@ def test_too_few_controls_are_refused_with_the_number_that_is_needed() -> None:
 
 def test_copies_are_no_controls() -> None:
     copied = Sides(side(np.arange(50.0), "m"), side(np.arange(200.0), "n", np.arange(200) // 4))
-    assert tpr_at_fpr(copied, 0.01).reason == (
+    assert passed(copied, 0.01).reason == (
         "only 50 independent non-members; a false-positive rate of 1 % needs at least 100"
     )
     few = Sides(side(np.arange(50.0), "m"), side(np.arange(40.0), "n", np.arange(40) // 10))
@@ -162,13 +159,14 @@ def test_defect_5_a_threshold_comes_from_non_members_and_flags_no_fixed_share() 
 def test_power_before_a_run() -> None:
     assert smallest_detectable_auc(10_000, 10_000) == pytest.approx(0.5 + 2.4865 * np.sqrt(20_001 / 12e8), abs=1e-4)
     for members in (1, 2, 50):
-        least = smallest_detectable_tpr(members, 0.1)
+        least = smallest_detectable_tpr(members, 10**9, 0.1)
         if least is not None:
             events = round(least * members)
             assert binomtest(events, members).proportion_ci(0.95, "exact").low > 0.1
             assert binomtest(events - 1, members).proportion_ci(0.95, "exact").low <= 0.1
-    assert smallest_detectable_tpr(1, 0.1) is None
-    assert "at 1 % FPR not measurable (at least 100 non-members)" in attack_power_sentence(50, 60)
+    assert smallest_detectable_tpr(1, 10**9, 0.1) is None
+    assert smallest_detectable_tpr(50, 50, 0.1) > smallest_detectable_tpr(50, 10**9, 0.1), "the threshold's own doubt"
+    assert "at 1 % FPR not measurable (at least 368 non-members)" in attack_power_sentence(50, 60)
     assert "at 10 % FPR is never told from chance" in attack_power_sentence(1, 60)
     assert attack_power_sentence(0, 9) == "Membership: not measurable without independent members and non-members."
     with pytest.raises(ValueError, match="got 0 and 5"):
@@ -321,7 +319,7 @@ def test_true_and_false_positive_rates_of_the_threshold_are_covered(fpr: float) 
     for _ in range(1500):
         members, nonmembers = rng.normal(1.5, 1, 80), rng.normal(0, 1, 150)
         found, threshold = sides(members, nonmembers), threshold_at(nonmembers, fpr)
-        one, other = tpr_at_fpr(found, fpr), fpr_of_threshold(found, fpr)
+        one, other = passed(found, fpr), fpr_of_threshold(found, fpr)
         rates.append(one.low <= norm.sf(threshold - 1.5) <= one.high)  # type: ignore[operator]
         alarms.append(other.low <= norm.sf(threshold) <= other.high)  # type: ignore[operator]
     assert np.mean(rates) >= 0.94

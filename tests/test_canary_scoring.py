@@ -413,7 +413,7 @@ def test_figures_by_copies_with_their_controls() -> None:
     assert gains == pytest.approx([0.8, 0.8 * math.log2(17)])
     assert estimates["secret_gain", "tuned", "non-member", "all"].value == pytest.approx(0.0)
     separations = {(item.statistic, item.stratum): item for item in found.separations}
-    rate = separations["tpr@0.01", "copies=16"]
+    rate = separations["passed@0.01", "copies=16"]
     assert rate.nonmembers == 250 - planted
     assert rate.members == sum(canary.planted for canary in canaries if canary.copies == 16)
     assert rate.value == 1.0
@@ -434,7 +434,7 @@ def test_the_order_of_canaries_and_exposures_is_irrelevant() -> None:
 def test_too_few_held_out_canaries_give_a_reason_and_no_rate() -> None:
     canaries = draw_canaries(CorpusConfig(canaries=60), with_prompts=False)
     found = figures_by(canaries, [0.0] * 60)
-    rate = next(item for item in found.separations if item.statistic == "tpr@0.01")
+    rate = next(item for item in found.separations if item.statistic == "passed@0.01")
     assert rate.value is None
     assert "a false-positive rate of 1 % needs at least 100" in (rate.reason or "")
 

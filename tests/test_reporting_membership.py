@@ -3,6 +3,7 @@
 import doctest
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,12 +75,12 @@ def extracted() -> list[Estimate]:
     return found
 
 
-def run_with(folder: Path, *, blind: float = 0.5) -> Run:
+def run_with(folder: Path, *, blind: float = 0.5, found: Sequence[Separation] = ()) -> Run:
     run = make_run(folder).run
     estimates = [*run.read(runs.ESTIMATES, Estimate), *extracted()]
     for name, records in (
         (runs.ESTIMATES, estimates),
-        (runs.SEPARATIONS, separations(blind=blind)),
+        (runs.SEPARATIONS, list(found) or separations(blind=blind)),
         (runs.CURVES, CURVES),
     ):
         run.write(name, records, settings={})  # type: ignore[arg-type]
@@ -108,12 +109,29 @@ def test_the_page_shows_scores_beside_their_controls(made: Run, tmp_path: Path) 
     text = words(page_of(made, tmp_path))
     row = "Loss 80.0 %75.0–85.0 % 41.0 %36.0–46.0 % 0.9100.860–0.960 p < 0.001 0.5200.470–0.570 0.3900.340–0.440 30.0 %"
     assert row.replace(" ", "") in text.replace(" ", "")
-    assert "TPR at 0.1 % FPR" not in text, "no score could be measured there"
+    assert text.count("TPR at 0.1 % FPR") == 1, "in the note alone: no score could be measured there"
     assert f"at 0.1 % FPR is not measurable: {REFUSED}." in text
-    assert "lets 1 of 120 non-members pass; of strangers in general it may be up to 4.5 %" in text
+    assert (
+        "1 of the 120 non-members at hand exceed the threshold that is set for 1 % FPR; of non-members in general it may be up to 4.5 %"
+        in text
+    )
     assert "(dataset inference): p < 0.001 (base model p = 0.300)" in text
     assert "an AUC of 0.500 (0.450–0.550): it finds no difference between the texts" in text
     assert "copies=16" in text
+
+
+def test_a_rate_whose_threshold_is_taken_as_given_says_so_in_its_column(tmp_path: Path, capsys, monkeypatch) -> None:
+    found = [replace(one, statistic=one.statistic.replace("tpr@0.01", "passed@0.01")) for one in separations()]
+    run = run_with(tmp_path / "run", found=[*found, separation("text_loss", "tpr@0.01", None)])
+    text = words(page_of(run, tmp_path))
+    title = "Over the threshold that 1 % of the non-members at hand exceed (threshold taken as given)"
+    assert "TPR at 10 % FPR" in text
+    assert title in text
+    assert "The TPR at 1 % FPR is not measurable" in text
+    assert "TPR at 1 % FPR 41" not in text
+    monkeypatch.setenv("COLUMNS", "140")
+    comparison.compare([run.folder], tmp_path / "c.html")
+    assert title in words(Page((tmp_path / "c.html").read_text(encoding="utf-8")))
 
 
 def test_an_unfair_split_is_no_footnote(tmp_path: Path) -> None:

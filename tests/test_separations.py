@@ -94,8 +94,14 @@ def test_every_statistic_is_made_or_refused_with_a_reason(found: dict[tuple[str,
         assert (item.value is None) == (item.reason is not None)
         if item.value is not None and item.low is not None:
             assert item.low <= item.value <= item.high  # type: ignore[operator]
-    assert found["text_loss", "tuned", "tpr@0.01", "all"].value is not None
-    refused = found["text_loss", "tuned", "tpr@0.001", "all"]
+    assert found["text_loss", "tuned", "tpr@0.1", "all"].value is not None
+    assert found["text_loss", "tuned", "tpr_over_base@0.1", "all"].low > 0  # type: ignore[operator]
+    assert found["text_loss", "tuned", "p_value_tpr_over_base@0.1", "all"].value < 0.025  # type: ignore[operator]
+    assert found["text_loss", "tuned", "passed@0.01", "all"].value is not None
+    assert found["text_loss", "tuned", "tpr@0.01", "all"].reason == (
+        "only 120 independent non-members; an interval of the TPR at 1 % FPR, whose threshold they set, needs at least 368"
+    )
+    refused = found["text_loss", "tuned", "passed@0.001", "all"]
     assert refused.reason == "only 120 independent non-members; a false-positive rate of 0.1 % needs at least 1,000"
 
 
@@ -161,10 +167,10 @@ def test_equal_records_count_once_and_groups_are_the_clusters() -> None:
     assert after["text_loss", "tuned", "auc", "all"] == before["text_loss", "tuned", "auc", "all"]
     grouped = Split(40, 40)
     grouped.examples = [replace(e, group=f"{e.split} {n // 4}") for n, e in enumerate(grouped.examples)]
-    refused = grouped.found()["text_loss", "tuned", "tpr@0.1", "all"]
-    assert refused.value is not None
+    assert grouped.found()["text_loss", "tuned", "passed@0.1", "all"].value is not None
+    assert "only 10 independent non-members" in (grouped.found()["text_loss", "tuned", "tpr@0.1", "all"].reason or "")
     assert len({e.group for e in grouped.examples if e.split == "non-member"}) == 10
-    assert grouped.found()["text_loss", "tuned", "tpr@0.01", "all"].reason is not None
+    assert grouped.found()["text_loss", "tuned", "passed@0.01", "all"].reason is not None
 
 
 def test_the_order_of_scores_and_records_is_irrelevant() -> None:
@@ -205,7 +211,7 @@ def test_a_score_that_no_record_has_says_why() -> None:
 
 def test_gates_on_separations() -> None:
     separations, _ = Split().separated()
-    low, high = parse_gate("auc:text_loss=0.6"), parse_gate("tpr@0.01:min_k = 0.99")
+    low, high = parse_gate("auc:text_loss=0.6"), parse_gate("passed@0.01:min_k = 0.99")
     assert (low.metric, low.statistic, low.threshold, low.name) == ("text_loss", "auc", 0.6, "auc:text_loss")
     (breach,) = check_gates([], separations, [low, high])
     assert breach.outcome == "above"
@@ -214,8 +220,8 @@ def test_gates_on_separations() -> None:
     (refused,) = check_gates([], separations, [parse_gate("tpr@0.001:min_k=0.5")])
     assert (refused.outcome, refused.message) == (
         "not measured",
-        "tpr@0.001:min_k: could not measure: only 120 independent non-members; a false-positive rate of 0.1 % needs "
-        "at least 1,000",
+        "tpr@0.001:min_k: could not measure: only 120 independent non-members; an interval of the TPR at 0.1 % FPR, whose "
+        "threshold they set, needs at least 3,688",
     )
     (absent,) = check_gates([], separations, [parse_gate("auc:wbc=0.5")])
     assert absent.message == "auc:wbc: could not measure: no figure of it in this run"

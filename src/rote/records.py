@@ -454,8 +454,9 @@ class Separation:
     model: str
     """The model that was scored; "blind" for a baseline that never sees one."""
     statistic: str
-    """"auc", "tpr@0.01" (share of members over the threshold that at most 1 % of the non-members pass), "fpr@0.01"
-    (share of non-members that do pass it), "p_value" …; see `rote.scoring.attacks`."""
+    """"auc", "tpr@0.01" (share of members over the threshold that 1 % of all non-members exceed, which is estimated),
+    "passed@0.01" (over the threshold that at most 1 % of those at hand exceed, taken as given), "fpr@0.01" (share of
+    non-members that do exceed it), "p_value" …; see `rote.scoring.separations`."""
     stratum: str
     """"all", or "factor=level" as of an estimate."""
     value: float | None

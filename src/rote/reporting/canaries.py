@@ -9,6 +9,7 @@ from rote.corpus.secrets import SecretSpace
 from rote.records import Canary, Estimate, Exposure, PrivacyBound, Separation
 from rote.reporting.artifacts import find
 from rote.reporting.figures import Figure, number
+from rote.reporting.membership import rate_title
 from rote.reporting.plots import Chart, Series, levels_chart
 from rote.runs import Run
 from rote.scoring.canaries import CHANCE_BITS, POOR_FIT
@@ -29,7 +30,7 @@ class CanaryRow:
     held_out: Estimate | None
     """Exposure under the tuned model of those that were not planted."""
     detected: Separation | None
-    """True-positive rate at 1 % false positives."""
+    """The section's `detected`."""
     one_run: PrivacyBound | None
     at_chance: PrivacyBound | None
     """The bound from exact intervals."""
@@ -41,6 +42,8 @@ class CanarySection:
 
     facts: tuple[str, ...]
     """How many were drawn, how the exposure was made and where it ends, in sentences."""
+    detected: str
+    """Title of the rate at 1 % FPR: the TPR where any stratum has one, else the share over the threshold at hand."""
     rows: tuple[CanaryRow, ...]
     """By copies, then all."""
     estimates: tuple[Estimate, ...]
@@ -58,9 +61,12 @@ def canary_section(run: Run) -> CanarySection | None:
     bounds = run.read(runs.PRIVACY_BOUNDS, PrivacyBound)
     strata = list(dict.fromkeys(bound.stratum for bound in bounds))
     exposures = run.read(runs.EXPOSURES.format(model="tuned"), Exposure)
+    measured = {item.statistic for item in separations if item.value is not None}
+    statistic = "tpr@0.01" if "tpr@0.01" in measured else "passed@0.01"
     return CanarySection(
         facts=tuple(_facts(canaries, exposures)),
-        rows=tuple(_row(stratum, estimates, separations, bounds) for stratum in [*strata[1:], strata[0]]),
+        detected=rate_title(statistic, "held-out ones"),
+        rows=tuple(_row(stratum, estimates, separations, bounds, statistic) for stratum in [*strata[1:], strata[0]]),
         estimates=tuple(estimates),
         separations=tuple(separations),
         bounds=tuple(bounds),
@@ -94,10 +100,14 @@ def epsilon_figure(bound: PrivacyBound | None) -> Figure:
 
 
 def _row(
-    stratum: str, estimates: Sequence[Estimate], separations: Sequence[Separation], bounds: Sequence[PrivacyBound]
+    stratum: str,
+    estimates: Sequence[Estimate],
+    separations: Sequence[Separation],
+    bounds: Sequence[PrivacyBound],
+    statistic: str,
 ) -> CanaryRow:
     by_method = {bound.method: bound for bound in bounds if bound.stratum == stratum}
-    detected = [item for item in separations if (item.stratum, item.statistic) == (stratum, "tpr@0.01")]
+    detected = [item for item in separations if (item.stratum, item.statistic) == (stratum, statistic)]
     return CanaryRow(
         copies=stratum.removeprefix("copies="),
         planted=find(estimates, "exposure", stratum=stratum),

@@ -12,7 +12,7 @@ from rote.records import Estimate, Json, Separation
 from rote.reporting.artifacts import find
 from rote.reporting.contents import repetitions, settings_of_run
 from rote.reporting.figures import Figure, figure, separation_figure
-from rote.reporting.membership import separation_of
+from rote.reporting.membership import rate_title, separation_of
 from rote.reporting.names import HEADLINE, title_of
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart, Series, levels_chart
@@ -41,7 +41,11 @@ PRINTED = ("extractable", "verbatim", "exact_memorization", "loss")
 """Metrics whose tables are printed in the terminal; the page has all."""
 WRITTEN = ("similarity_own", "similar_own_80", "approximately_memorized", "pii_leaked", "pii_leak_rate")
 """Metrics of what was written whose controls count all of a population, not matches of one origin."""
-SEPARATED = {"auc": "AUC", "tpr@0.1": "TPR at 10 % FPR", "tpr@0.01": "TPR at 1 % FPR"}
+SEPARATED = {"auc": "AUC"} | {
+    f"{name}@{fpr:g}": rate_title(f"{name}@{fpr:g}")
+    for fpr in (0.1, 0.01)
+    for name in ("tpr", "passed", "tpr_over_base")
+}
 """Statistics of membership scores that are compared, with their titles."""
 _STYLES = (0, 2, 3, 4, 5, 6, 7, 1)
 """Chart styles of the runs, in order; the ninth run starts over."""
@@ -221,11 +225,19 @@ def _by_score(runs: Sequence[_Read]) -> Iterator[Matrix]:
         made = {title_of(name): row for name, row in found.items() if any(row)}
         # Where no score could be measured in any run, the reason is told once.
         rows = {n: row for n, row in made.items() if any(one and one.value is not None for one in row)}
-        if made and not rows:
+        if statistic.startswith("passed") and not _stands_in(runs, statistic):
+            continue
+        if made and not rows and not statistic.startswith(("passed", "tpr_over_base")):
             rows = {"Every score": next(iter(made.values()))}
         if rows:
             cells = tuple(tuple(map(separation_figure, row)) for row in rows.values())
             yield Matrix(title, tuple(one.label for one in runs), tuple(rows), cells, None)
+
+
+def _stands_in(runs: Sequence[_Read], statistic: str) -> bool:
+    """Whether "passed@F" is shown: a run has it and no "tpr@F"."""
+    measured = [{item.statistic for item in run.separations if item.value is not None} for run in runs]
+    return any(statistic in one and statistic.replace("passed", "tpr") not in one for one in measured)
 
 
 def _written(runs: Sequence[_Read]) -> Iterator[Matrix]:

@@ -65,9 +65,10 @@ def separation_figure(item: Separation | None) -> Figure:
     name = item.statistic.partition("@")[0]
     if name.startswith("p_value"):
         return Figure(chance(item.value), "", "measured")
-    write = percent if name in ("tpr", "fpr", "identified") else area
-    ends = "" if item.low is None or item.high is None else f"{write(item.low)}–{write(item.high)}"
-    return Figure(write(item.value), ends.replace(" %–", "–"), "measured")
+    write = percent if name in ("tpr", "passed", "fpr", "identified", "tpr_over_base", "tpr_difference") else area
+    dash = " to " if write is percent and (item.low or 0.0) < 0 else "–"
+    ends = "" if item.low is None or item.high is None else f"{write(item.low)}{dash}{write(item.high)}"
+    return Figure(write(item.value), ends.replace(f" %{dash}", dash), "measured")
 
 
 def area(value: float) -> str:

@@ -1,7 +1,7 @@
 """Membership as a report shows it: how well each score tells members from non-members, beside its controls."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -41,12 +41,14 @@ class AttackRow:
     definition: str
     auc: Separation | None
     rates: tuple[Separation | None, ...]
-    """True-positive rates at the section's false-positive rates."""
+    """The section's `rates`."""
     p_value: Separation | None
     """Corrected for the number of scores."""
     base: Separation | None
     """AUC of the same score under the base model."""
     over_base: Separation | None
+    rate_over_base: Separation | None
+    """TPR at the smallest FPR that has an interval, minus that under the base model."""
     identified: Separation | None
 
 
@@ -64,8 +66,10 @@ class MembershipSection:
 
     notes: tuple[str, ...]
     """What the scores read, whether the split is fair, what all scores together say."""
-    false_positive_rates: tuple[float, ...]
-    """Those at which any score could be measured; why not at the others stands in the notes."""
+    rates: tuple[str, ...]
+    """Statistics of the columns: "tpr@F" where a score has an interval of it, else "passed@F"; why not stands in the notes."""
+    rate_over_base: str
+    """Statistic of the column that compares a rate with the base model's; "" without one."""
     rows: tuple[AttackRow, ...]
     """The blind baseline last."""
     strata: tuple[str, ...]
@@ -83,11 +87,14 @@ def membership_section(run: Run, config: AuditConfig) -> MembershipSection | Non
     metrics = list(dict.fromkeys(item.metric for item in separations if item.model in ("tuned", BLIND)))
     metrics = [name for name in metrics if separation_of(separations, name, "auc") is not None]
     measured = {item.statistic for item in separations if item.value is not None and item.stratum == "all"}
-    rates = tuple(fpr for fpr in FALSE_POSITIVE_RATES if f"tpr@{fpr:g}" in measured)
+    rates = rate_statistics(measured)
+    over_base = [f"tpr_over_base@{fpr:g}" for fpr in FALSE_POSITIVE_RATES if f"tpr_over_base@{fpr:g}" in measured]
+    last = over_base[-1] if over_base else ""
     return MembershipSection(
         notes=tuple(_notes(separations, config)),
-        false_positive_rates=rates,
-        rows=tuple(_row(name, separations, rates) for name in metrics),
+        rates=rates,
+        rate_over_base=last,
+        rows=tuple(_row(name, separations, rates, last) for name in metrics),
         strata=tuple(strata),
         by_stratum=tuple(
             StratumRow(title_of(name), tuple(separation_of(separations, name, "auc", stratum=one) for one in strata))
@@ -96,6 +103,27 @@ def membership_section(run: Run, config: AuditConfig) -> MembershipSection | Non
         separations=tuple(separations),
         curves=tuple(run.read(runs.CURVES, Curve)),
     )
+
+
+def rate_statistics(measured: Collection[str]) -> tuple[str, ...]:
+    """At each false-positive rate "tpr@F" if it was measured, else "passed@F", else nothing."""
+    names = [(f"tpr@{fpr:g}", f"passed@{fpr:g}") for fpr in FALSE_POSITIVE_RATES]
+    return tuple(name for pair in names for name in pair[: 1 + (pair[0] not in measured)] if name in measured)
+
+
+def rate_title(statistic: str, controls: str = "non-members") -> str:
+    """What a rate of members is of, with its interval.
+
+    >>> rate_title("tpr@0.01")
+    'TPR at 1 % FPR'
+    >>> rate_title("passed@0.01")
+    'Over the threshold that 1 % of the non-members at hand exceed (threshold taken as given)'
+    """
+    name, _, fpr = statistic.partition("@")
+    share = f"{100 * float(fpr):g} %"
+    if name == "passed":
+        return f"Over the threshold that {share} of the {controls} at hand exceed (threshold taken as given)"
+    return {"tpr": f"TPR at {share} FPR", "tpr_over_base": f"TPR at {share} FPR over base"}[name]
 
 
 def separation_of(
@@ -150,7 +178,7 @@ def roc_chart(section: MembershipSection) -> Chart | None:
     return Chart(title, description, bottom + 44, tuple(lines), tuple(dots), tuple(labels), tuple(legend))
 
 
-def _row(metric: str, separations: Sequence[Separation], rates: Sequence[float]) -> AttackRow:
+def _row(metric: str, separations: Sequence[Separation], rates: Sequence[str], over_base: str) -> AttackRow:
     own = {
         item.statistic: item
         for item in separations
@@ -161,10 +189,11 @@ def _row(metric: str, separations: Sequence[Separation], rates: Sequence[float])
         title=title_of(metric),
         definition=definition_of(metric),
         auc=own.get("auc"),
-        rates=tuple(own.get(f"tpr@{fpr:g}") for fpr in rates),
+        rates=tuple(map(own.get, rates)),
         p_value=own.get("p_value_holm") or own.get("p_value"),
         base=separation_of(separations, metric, "auc", model="base"),
         over_base=own.get("auc_over_base"),
+        rate_over_base=own.get(over_base),
         identified=own.get(IDENTIFIED),
     )
 
@@ -176,12 +205,12 @@ def _notes(separations: Sequence[Separation], config: AuditConfig) -> Iterator[s
     for fpr in FALSE_POSITIVE_RATES:
         refused = [item for item in separations if item.statistic == f"tpr@{fpr:g}" and item.stratum == "all"]
         if refused and all(item.value is None for item in refused):
-            yield f"The share of members found at {100 * fpr:g} % FPR is not measurable: {refused[0].reason}."
+            yield f"The TPR at {100 * fpr:g} % FPR is not measurable: {refused[0].reason}."
     passed = next((one for one in separations if one.statistic == "fpr@0.01" and one.value is not None), None)
     if passed is not None and passed.high is not None:
         yield (
-            f"The threshold of 1 % FPR lets {round((passed.value or 0) * passed.nonmembers):,} of {passed.nonmembers:,} "
-            f"non-members pass; of strangers in general it may be up to {percent(passed.high)}."
+            f"{round((passed.value or 0) * passed.nonmembers):,} of the {passed.nonmembers:,} non-members at hand exceed the "
+            f"threshold that is set for 1 % FPR; of non-members in general it may be up to {percent(passed.high)}."
         )
     yield from _inferred(separations)
 

@@ -23,7 +23,7 @@ from rote.reporting.canaries import epsilon_figure, exposure_chart
 from rote.reporting.cases import Case, TrainingText, run_sentence
 from rote.reporting.contents import COLUMNS, Report, repetitions
 from rote.reporting.extraction import POPULATIONS, draws_chart
-from rote.reporting.membership import roc_chart
+from rote.reporting.membership import rate_title, roc_chart
 from rote.reporting.numerics import recheck_sentence
 from rote.reporting.plots import Chart, Series, levels_chart, rows_chart
 from rote.reporting.populations import AT_STRANGERS, BASE, MEMBERS, NON_MEMBERS, estimate_of
@@ -209,6 +209,7 @@ def _environment() -> "Environment":
         "number": figures.number,
         "chance": figures.chance,
         "separation": figures.separation_figure,
+        "rate_title": rate_title,
         "epsilon": epsilon_figure,
         "attributable": figures.attributable,
         "title_of": names.title_of,

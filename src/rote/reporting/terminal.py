@@ -7,6 +7,7 @@ Matched passages stand in ⟦1 … ⟧ besides their colour, so that they can be
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from rote.errors import RoteError
@@ -17,7 +18,7 @@ from rote.reporting.canaries import CanarySection, epsilon_figure
 from rote.reporting.cases import Case, TrainingText, case_of, run_sentence
 from rote.reporting.contents import COLUMNS, Report, StrangersRow, report_of, settings_of_run
 from rote.reporting.figures import Figure, attributable, figure, number, separation_figure
-from rote.reporting.membership import MembershipSection
+from rote.reporting.membership import MembershipSection, rate_title
 from rote.reporting.names import is_yes_or_no, title_of
 from rote.reporting.numerics import recheck_sentence
 from rote.reporting.page import match_title
@@ -200,7 +201,7 @@ def _section_table(section: FigureSection) -> "Table":
 
 
 def _attack_table(section: MembershipSection) -> "Table":
-    rates = [f"TPR at\n{100 * fpr:g} % FPR" for fpr in section.false_positive_rates]
+    rates = [fill(rate_title(one), 16) for one in section.rates]
     table = open_table(["Membership", *rates, "AUC", "p,\ncorrected", "AUC,\nbase model"])
     for row in section.rows:
         shown = map(separation_figure, (*row.rates, row.auc, row.p_value, row.base))
@@ -210,7 +211,7 @@ def _attack_table(section: MembershipSection) -> "Table":
 
 def _canary_table(section: CanarySection) -> "Table":
     table = open_table(
-        ["Canaries by copies", "Exposure\n(bits)", "Base model", "Held out", "Detected\nat 1 % FPR", "ε, one run"]
+        ["Canaries by copies", "Exposure\n(bits)", "Base model", "Held out", fill(section.detected, 16), "ε, one run"]
     )
     for row in section.rows:
         exposures = [figure_text(figure(item)) for item in (row.planted, row.base, row.held_out)]

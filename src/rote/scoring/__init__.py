@@ -5,7 +5,6 @@ means and ratios by model, split and stratum, and the paired comparisons of tune
 them against thresholds. `METRICS` says what each of them means.
 """
 
-from rote.scoring.attacks import attack_power_sentence
 from rote.scoring.detector import DetectorRow, detector_rows
 from rote.scoring.estimates import estimate
 from rote.scoring.estimation import power_sentence, smallest_detectable_rate
@@ -14,6 +13,7 @@ from rote.scoring.likelihood_scores import score_likelihood
 from rote.scoring.metric import Metric
 from rote.scoring.metrics import METRICS, metric_of
 from rote.scoring.outcomes import score_generations, score_reproductions
+from rote.scoring.power import attack_power_sentence
 
 __all__ = [
     "METRICS",

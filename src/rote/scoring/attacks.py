@@ -1,4 +1,4 @@
-"""How well a score tells members from non-members: ROC, its area, true-positive rates at fixed false-positive rates.
+"""How well a score tells members from non-members: ROC, its area, who can be named one by one.
 
 Pure statistics of the two sides' scores, higher = more member-like. Duplicate groups are the clusters throughout. What too
 few controls stand behind is refused, with the reason.
@@ -17,8 +17,6 @@ from rote.scoring.estimation import (
     Interval,
     cluster_numbers,
     effective_sample_size,
-    exact_bounds,
-    exact_rate,
     refusal,
 )
 from rote.scoring.significance import (
@@ -30,7 +28,6 @@ from rote.scoring.significance import (
 
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 FALSE_DISCOVERY_RATE = 0.1
-POWER = 0.8
 
 Floats = NDArray[np.float64]
 
@@ -84,7 +81,7 @@ def auc(sides: Sides, *, confidence: float = 0.95) -> Interval:
     simulations of normal, skewed and two-humped scores, often more near 1. Refused where either side has too few clusters.
     """
     method = "DeLong, clustered by duplicate group, not inside Newcombe's"
-    refused = _refusal(sides, confidence)
+    refused = side_refusal(sides, confidence)
     if refused:
         return Interval(None, None, None, method, refused)
     parts = _placements(sides)
@@ -98,7 +95,7 @@ def auc_difference(first: Sides, second: Sides, *, confidence: float = 0.95) -> 
     The interval joins those of the two areas with DeLong's correlation of them (square-and-add: Zou and Donner 2008).
     """
     method = "square-and-add of two areas with DeLong's correlation"
-    refused = _refusal(first, confidence)
+    refused = side_refusal(first, confidence)
     if refused:
         return Interval(None, None, None, method, refused)
     one, other = _placements(first), _placements(second)
@@ -133,59 +130,6 @@ def auc_difference_p_value(first: Sides, second: Sides, *, seed: int = 0) -> flo
     return paired_permutation_test(gained * weights, first.clusters, seed=seed)
 
 
-def tpr_at_fpr(sides: Sides, fpr: float, *, confidence: float = 0.95) -> Interval:
-    """Share of the members over the threshold that at most the share `fpr` of the non-members is over. 0..1.
-
-    The interval is exact (Clopper-Pearson) for this threshold; how many strangers pass it is an estimate as well, with its
-    own exact interval: `fpr_of_threshold`. Refused under 1/fpr independent non-members (100 for 1 %): no threshold could
-    be told from a stricter one.
-    """
-    method = "Clopper-Pearson, clustered by duplicate group, at the threshold that the non-members set"
-    refused = _refusal(sides, confidence) or too_few_controls(len(set(sides.nonmembers.clusters)), fpr)
-    if refused:
-        return Interval(None, None, None, method, refused)
-    passed = (sides.members.values > threshold_at(sides.nonmembers.values, fpr)).tolist()
-    found = exact_rate(passed, sides.members.clusters, confidence=confidence)
-    return Interval(found.value, found.low, found.high, method)
-
-
-def fpr_of_threshold(sides: Sides, fpr: float, *, confidence: float = 0.95) -> Interval:
-    """Share of the non-members over the threshold of `tpr_at_fpr`: at most `fpr` of those at hand.
-
-    Of strangers in general the interval tells: exact, as the threshold is one of the non-members' own scores (its false-
-    positive rate has a beta distribution, of which Clopper and Pearson's upper end is the quantile).
-    """
-    refused = _refusal(sides, confidence) or too_few_controls(len(set(sides.nonmembers.clusters)), fpr)
-    if refused:
-        return Interval(None, None, None, "Clopper-Pearson, clustered by duplicate group", refused)
-    passed = (sides.nonmembers.values > threshold_at(sides.nonmembers.values, fpr)).tolist()
-    return exact_rate(passed, sides.nonmembers.clusters, confidence=confidence)
-
-
-def threshold_at(nonmembers: Floats, fpr: float) -> float:
-    """The least score such that at most the share `fpr` of the non-members is over it.
-
-    >>> threshold_at(np.arange(1.0, 11.0), 0.2)
-    8.0
-    """
-    allowed = math.floor(fpr * len(nonmembers) + 1e-9)
-    return float(np.sort(nonmembers)[::-1][allowed]) if allowed < len(nonmembers) else -math.inf
-
-
-def too_few_controls(nonmembers: int, fpr: float) -> str | None:
-    """Why a threshold of that false-positive rate cannot be set by so many independent non-members; None where it can.
-
-    >>> too_few_controls(60, 0.01)
-    'only 60 independent non-members; a false-positive rate of 1 % needs at least 100'
-    """
-    needed = math.ceil(1 / fpr - 1e-9)
-    if nonmembers >= needed:
-        return None
-    return (
-        f"only {nonmembers} independent non-members; a false-positive rate of {100 * fpr:g} % needs at least {needed:,}"
-    )
-
-
 def identified(sides: Sides, *, fdr: float = FALSE_DISCOVERY_RATE) -> NDArray[np.bool_]:
     """Members that can be named as members one by one, such that on average at most the share `fdr` of the named is not.
 
@@ -201,60 +145,10 @@ def identified_share(sides: Sides, *, fdr: float = FALSE_DISCOVERY_RATE, confide
     """Share of the members that `identified` names; no interval. Refused where so few non-members could name nobody."""
     method = f"Benjamini-Hochberg at {100 * fdr:g} % over conformal p-values"
     controls, needed = len(set(sides.nonmembers.clusters)), math.ceil(1 / fdr - 1e-9)
-    refused = _refusal(sides, confidence)
+    refused = side_refusal(sides, confidence)
     if not refused and controls < needed:
         refused = f"only {controls} independent non-members; a false-discovery rate of {100 * fdr:g} % needs {needed}"
     return Interval(None if refused else float(np.mean(identified(sides, fdr=fdr))), None, None, method, refused)
-
-
-def smallest_detectable_auc(members: int, nonmembers: int, confidence: float = 0.95) -> float:
-    """The area that a one-sided test at that level misses one time in five (power 80 %).
-
-    1/2 + (z_confidence + z_0.8) · √((m + n + 1) / (12 m n)): the variance of the Mann-Whitney statistic where nothing
-    separates.
-
-    >>> round(smallest_detectable_auc(200, 200), 3)
-    0.572
-    """
-    if min(members, nonmembers) < 1:
-        raise ValueError(f"Expected at least one on each side, got {members} and {nonmembers}")
-    spread = math.sqrt((members + nonmembers + 1) / (12 * members * nonmembers))
-    return min(1.0, 0.5 + float(special.ndtri(confidence) + special.ndtri(POWER)) * spread)
-
-
-def smallest_detectable_tpr(members: int, fpr: float, confidence: float = 0.95) -> float | None:
-    """The least share of so many members whose exact interval lies over `fpr`; None where not even all would be.
-
-    >>> smallest_detectable_tpr(200, 0.01)
-    0.03
-    """
-    shares = (events / members for events in range(1, members + 1))
-    return next((share for share in shares if exact_bounds(share, members, confidence=confidence).low > fpr), None)
-
-
-def attack_power_sentence(members: int, nonmembers: int, confidence: float = 0.95) -> str:
-    """What membership scores can show with so many independent records on either side, in words.
-
-    >>> attack_power_sentence(200, 200)
-    'Membership, with 200 members and 200 non-members: an AUC below 0.572 may be missed (power 80 %); a TPR at 10 % FPR is told from chance from 15 % on; at 1 % FPR from 3 % on; at 0.1 % FPR not measurable (at least 1,000 non-members).'
-    """
-    if min(members, nonmembers) < 1:
-        return "Membership: not measurable without independent members and non-members."
-    area = smallest_detectable_auc(members, nonmembers, confidence)
-    rates = [_tpr_power(members, nonmembers, fpr, confidence) for fpr in FALSE_POSITIVE_RATES]
-    return (
-        f"Membership, with {members:,} members and {nonmembers:,} non-members: an AUC below {area:.3f} may be missed "
-        f"(power {100 * POWER:g} %); a TPR at {'; at '.join(rates)}."
-    )
-
-
-def _tpr_power(members: int, nonmembers: int, fpr: float, confidence: float) -> str:
-    name = f"{100 * fpr:g} % FPR"
-    if too_few_controls(nonmembers, fpr):
-        return f"{name} not measurable (at least {math.ceil(1 / fpr - 1e-9):,} non-members)"
-    least = smallest_detectable_tpr(members, fpr, confidence)
-    told = "is told from chance " if fpr == FALSE_POSITIVE_RATES[0] else ""
-    return f"{name} {told}from {100 * least:.3g} % on" if least else f"{name} is never told from chance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +223,8 @@ def _root(excess: Callable[[float], float], inside: float, end: float) -> float:
     return float(optimize.brentq(excess, min(start, stop), max(start, stop)))
 
 
-def _refusal(sides: Sides, confidence: float) -> str | None:
+def side_refusal(sides: Sides, confidence: float) -> str | None:
+    """Why nothing is said of these sides: one of them has too few independent records; None where both have enough."""
     for side, name in ((sides.members, "members"), (sides.nonmembers, "non-members")):
         refused = refusal(side.clusters, confidence)
         if refused:

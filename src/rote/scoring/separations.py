@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rote.records import Curve, Example, Prompt, Score, Separation
-from rote.scoring import attacks
+from rote.scoring import attacks, operating_points
 from rote.scoring.attacks import FALSE_DISCOVERY_RATE, FALSE_POSITIVE_RATES, Roc, Side, Sides
 from rote.scoring.columns import Column, Subject, collect_subjects, likelihood_columns
 from rote.scoring.dataset_inference import HALVINGS, dataset_inference, too_few_groups
@@ -23,14 +23,20 @@ CURVE_POINTS = 200
 IDENTIFIED = f"identified@{FALSE_DISCOVERY_RATE:g}"
 STATISTICS = (
     "auc",
-    *(f"{rate}@{fpr:g}" for fpr in FALSE_POSITIVE_RATES for rate in ("tpr", "fpr")),
+    *(f"{rate}@{fpr:g}" for fpr in FALSE_POSITIVE_RATES for rate in ("tpr", "passed", "fpr")),
     "p_value",
     "p_value_holm",
     "auc_over_base",
     "p_value_over_base",
+    *(f"{name}@{fpr:g}" for fpr in FALSE_POSITIVE_RATES for name in ("tpr_over_base", "p_value_tpr_over_base")),
     IDENTIFIED,
 )
 """What is said of a score; of dataset inference the p-value alone."""
+_RATES = {
+    "tpr": operating_points.tpr_at_fpr,
+    "passed": operating_points.passed,
+    "fpr": operating_points.fpr_of_threshold,
+}
 _PERMUTED = "permutation of duplicate groups, one-sided"
 _MEASURED_SHARE = 0.5
 """A score that fewer of the records have is left out of dataset inference."""
@@ -110,8 +116,8 @@ def _of_all(
     area = attacks.auc(sides, confidence=confidence)
     yield _separation(column, "auc", area, sides)
     for fpr in FALSE_POSITIVE_RATES:
-        yield _separation(column, f"tpr@{fpr:g}", attacks.tpr_at_fpr(sides, fpr, confidence=confidence), sides)
-        yield _separation(column, f"fpr@{fpr:g}", attacks.fpr_of_threshold(sides, fpr, confidence=confidence), sides)
+        for name, rate in _RATES.items():
+            yield _separation(column, f"{name}@{fpr:g}", rate(sides, fpr, confidence=confidence), sides)
     chance = None if area.reason else attacks.auc_p_value(sides, seed=seed)
     yield _separation(column, "p_value", Interval(chance, None, None, _PERMUTED, area.reason), sides)
     if column.model != "tuned":
@@ -134,6 +140,14 @@ def _over_base(
     chance = None if difference.reason else attacks.auc_difference_p_value(first, second, seed=seed)
     method = "exchange of the two models within duplicate groups, one-sided"
     yield _separation(column, "p_value_over_base", Interval(chance, None, None, method, difference.reason), first)
+    for fpr in FALSE_POSITIVE_RATES:
+        gained = operating_points.tpr_difference(first, second, fpr, confidence=confidence)
+        yield _separation(column, f"tpr_over_base@{fpr:g}", gained, first)
+        chance = None
+        if not gained.reason:
+            chance = operating_points.tpr_difference_p_value(first, second, fpr, confidence=confidence)
+        found = Interval(chance, None, None, "the tail at which the interval begins at 0, one-sided", gained.reason)
+        yield _separation(column, f"p_value_tpr_over_base@{fpr:g}", found, first)
 
 
 def _area(column: Column, pair: _Pair, subjects: Mapping[str, Subject], confidence: float) -> Separation:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rote.records import Canary, Estimate, Exposure, PrivacyBound, Separation, Split
-from rote.scoring import attacks, estimation
+from rote.scoring import attacks, estimation, operating_points
 from rote.scoring.attacks import Side, Sides
 from rote.scoring.canaries.privacy import GUESS_SHARES, clopper_pearson_epsilon, one_run_epsilon
 from rote.scoring.canaries.ranking import exposure
@@ -182,8 +182,9 @@ def _separations(
     sides = Sides(_side(gain, planted), _side(gain, held_out))
     found = {
         "auc": attacks.auc(sides, confidence=confidence),
-        f"tpr@{CHANCE:g}": attacks.tpr_at_fpr(sides, CHANCE, confidence=confidence),
-        f"fpr@{CHANCE:g}": attacks.fpr_of_threshold(sides, CHANCE, confidence=confidence),
+        f"tpr@{CHANCE:g}": operating_points.tpr_at_fpr(sides, CHANCE, confidence=confidence),
+        f"passed@{CHANCE:g}": operating_points.passed(sides, CHANCE, confidence=confidence),
+        f"fpr@{CHANCE:g}": operating_points.fpr_of_threshold(sides, CHANCE, confidence=confidence),
     }
     for statistic, interval in found.items():
         yield Separation(
