@@ -30,25 +30,31 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-warnings.filterwarnings("ignore")
 
 import torch
 import transformers
+from tiny_configs import tiny_config
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
 )
 
-from tiny_configs import tiny_config
-
 LIMIT_S = 60
+PRELOADED = (
+    "rote.generation.decoding",
+    "rote.models.loading",
+    "rote.scoring.rechecking",
+    "rote.soundness",
+    "transformers.models.bart.modeling_bart",
+    "transformers.models.gemma3.modeling_gemma3",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.mixtral.modeling_mixtral",
+)
+"""Modules that are read once, before the processes are forked."""
 SPECIAL = ("<s>", "</s>", "<pad>", "<unk>")
 NEW_TOKENS = 10
 CLOSE_NATS = 2e-3
@@ -337,17 +343,13 @@ def main() -> None:
     parser.add_argument("--build", action="store_true", help="only build")
     parser.add_argument("--here", action="store_true", help="in this process, with tracebacks")
     options = parser.parse_args()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    import rote.generation.decoding
-    import rote.models.loading
-    import rote.scoring.rechecking
-    import rote.soundness
-    import transformers.models.bart.modeling_bart
-    import transformers.models.gemma3.modeling_gemma3
-    import transformers.models.llama.modeling_llama
-    import transformers.models.mixtral.modeling_mixtral  # noqa: F401
+    for module in PRELOADED:
+        import_module(module)
 
     found = []
     for kind, name in types():

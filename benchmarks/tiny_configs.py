@@ -67,7 +67,7 @@ def tiny_config(type_: str, *, is_causal: bool) -> PretrainedConfig:
 def _small(kind: type[PretrainedConfig], special: dict[str, Any]) -> PretrainedConfig:
     plain = kind()
     names = {*plain.to_dict(), *vars(plain), *getattr(kind, "attribute_map", {})}
-    values = {name: value for name, value in SMALL.items() if name in names and _fits(plain, name, value)}
+    values = {name: value for name, value in SMALL.items() if name in names and _fits(plain, name)}
     for name in getattr(kind, "sub_configs", {}):
         inner = getattr(plain, name, None)
         if isinstance(inner, PretrainedConfig):
@@ -76,7 +76,7 @@ def _small(kind: type[PretrainedConfig], special: dict[str, Any]) -> PretrainedC
     return kind(**values)
 
 
-def _fits(plain: PretrainedConfig, name: str, value: Any) -> bool:
+def _fits(plain: PretrainedConfig, name: str) -> bool:
     """Whether the setting is of this kind here: a list or nothing stays what it is."""
     own = getattr(plain, name, None)
     if name.endswith("token_id"):
