@@ -9,6 +9,7 @@ from rote.config import AuditConfig
 from rote.corpus import Corpus
 from rote.records import Example, Score
 from rote.runs import Run
+from rote.scoring.columns import LEFT_OUT
 
 
 def corpus_with(*left: Example) -> Corpus:
@@ -36,7 +37,7 @@ def test_the_mean_has_an_interval_where_there_are_enough(tmp_path: Path, count: 
     losses = [Score(f"p{i}-tuned", "loss", 1.0 + i % 2) for i in range(count)]
     run.write(runs.LEFT_OUT_LOSSES.format(model="tuned"), losses, settings={})
     (found,) = left_out.estimates(AuditConfig(), run)
-    assert (found.metric, found.model, found.split, found.stratum) == ("loss", "tuned", "non-member", left_out.STRATUM)
+    assert (found.metric, found.model, found.split, found.stratum) == ("loss", "tuned", "non-member", LEFT_OUT)
     assert (found.value, found.n) == (1.5, count)
     assert (found.low is not None) is has_interval
 

@@ -67,7 +67,11 @@ def test_members_text_at_strangers_prompts_is_no_control(made: Made) -> None:
         found = rows[metric]["Non-members (own text)"]
         assert found is not None
         assert found.stratum == "all"
-    assert {item.stratum for item in (rows["verbatim"]["Members"], rows["verbatim"]["Base model"]) if item} == {"all"}
+    assert {
+        item.stratum
+        for item in (rows["verbatim"]["Members (any text)"], rows["verbatim"]["Base model (any text)"])
+        if item
+    } == {"all"}
     assert [(row.metric, row.tuned.events, row.base and row.base.events) for row in report.strangers] == [
         ("verbatim", 1, 0),
         ("at_least_paraphrase", 2, 0),
@@ -99,7 +103,8 @@ def test_the_verdict_names_the_own_prompt_and_the_level() -> None:
     config = replace(config, scoring=replace(config.scoring, confidence=0.9))
     found = verdict([rate("extractable", 3, 10, "tuned", "member")], config)
     assert re.fullmatch(
-        r"Of 10 member records, 3 \(30\.0 %, 90 % interval .*\) come out .* from their own prompt\.", found
+        r"Of 10 member records, 3 \(30\.0 %, 90 % interval .*\) come out .* from their own prompt; no non-members .*\.",
+        found,
     )
 
 
@@ -116,8 +121,8 @@ def test_a_verdict_without_measurement_says_why() -> None:
 def test_missing_controls_and_missing_values_are_caveats(tmp_path: Path) -> None:
     made = make_run(tmp_path / "bare", base=False, nonmembers=())
     report = reporting.report(made.run, made.config)
-    assert "base model" not in report.verdict
-    assert "non-members" not in report.verdict
+    assert "nothing of it can be put down to the fine-tuning, since no base model was run" in report.verdict
+    assert "no non-members were given, so what comes out of unseen records is not known" in report.verdict
     said = " ".join(report.caveats)
     assert re.search(r"No base model was run", said)
     assert re.search(r"No non-members were given", said)

@@ -44,7 +44,7 @@ def test_compare_writes_a_page_and_prints_its_tables(
     assert "not comparable" not in page.text.lower()
     printed = capsys.readouterr().out
     assert re.search(r"Verbatim passage +full +lora +head", printed)
-    assert re.search(r"Members +33\.3 % +12\.5 % +0\.0 %", printed)
+    assert re.search(r"Members \(any text\) +33\.3 % +12\.5 % +0\.0 %", printed)
     assert re.search(r"Non-members \(own text\) +0\.0 % +0\.0 % +0\.0 %", printed)
     assert len(re.findall(r"Training text at strangers’ prompts +12\.5 % +0\.0 % +0\.0 %", printed)) == 1
     assert len(re.findall(r"Training text at strangers’ prompts\s+\d", page.text)) == 2

@@ -134,6 +134,16 @@ def test_a_rate_whose_threshold_is_taken_as_given_says_so_in_its_column(tmp_path
     assert title in words(Page((tmp_path / "c.html").read_text(encoding="utf-8")))
 
 
+def test_membership_stands_before_the_records(made: Run, tmp_path: Path) -> None:
+    page_of(made, tmp_path)
+    html = next(tmp_path.rglob("*.html")).read_text(encoding="utf-8")
+    parts = ("verdict", "rates", "extraction", "membership", "records", "thresholds")
+    places = [html.index(f'<section id="{name}"') for name in parts if f'<section id="{name}"' in html]
+    assert len(places) >= 5
+    assert places == sorted(places)
+    assert "distinguishes members from non-members" in html[: places[1]]
+
+
 def test_an_unfair_split_is_no_footnote(tmp_path: Path) -> None:
     run = run_with(tmp_path / "run", blind=0.71)
     found = report(run, AuditConfig())

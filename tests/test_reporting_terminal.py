@@ -32,11 +32,11 @@ def shown(made: Made, id: str | None, capsys: pytest.CaptureFixture[str]) -> str
 def test_the_overview_has_verdict_table_and_worst_ids(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     out = shown(made, None, capsys)
     assert re.search(r"Of 24 member records, 5 \(20\.8 %, 95 % interval 9\.2–40\.5 %\)", out.replace("\n", " "))
-    assert re.search(r" +Non-members *\n *Metric +Members +Only tuned +Base model +\(own text\)", out)
-    assert re.search(r"Verbatim passage +33\.3 % +– +0\.0 % +0\.0 %", out)
+    assert re.search(r"Metric +\(any text\) +Only tuned +\(any text\) +\(own text\) +\(own text\)", out)
+    assert re.search(r"Verbatim passage +33\.3 % +– +0\.0 % +– +0\.0 %", out)
     assert re.search(r"Training text at strangers’ prompts +Tuned model +Base model", out)
     assert re.search(r"Verbatim passage +12\.5 % +0\.0 %", out)
-    assert re.search(r"m000e5f0 +verbatim +120 chars", out)
+    assert re.search(r"m000e5f0 +verbatim +120 chars +1 +no +Record 0: the heron cros", out)
     assert "rote 0.1.0 · config cccccccc" in out
     assert max(len(line) for line in out.splitlines() if "rote show" not in line) <= 80
 
@@ -79,7 +79,7 @@ def test_ids_of_generations_and_prompts_name_just_those(made: Made, capsys: pyte
 @pytest.mark.parametrize(
     ("id", "message"),
     [
-        ("m0", r"'m0' is the start of an id of 24 examples: m000e5f0, m001e5f0, .* …"),
+        ("m0", r"'m0' is the start of an id of 24 examples: m000e5f0 \(“Record 0: .*”\), m001e5f0 .* …"),
         ("m000e5f1", r"no example, prompt or generation has the id 'm000e5f1' \(near: .*m000e5f0"),
         ("§", r"\(near: none is like it\)"),
     ],

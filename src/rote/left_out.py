@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 MODELS = ("tuned", "base")
 MOST = 50
 """Records of which the loss is measured, drawn by seed."""
-STRATUM = "control=left-out"
-"""Stratum of their estimates."""
 
 
 def keep(run: Run, corpus: "Corpus") -> None:
@@ -100,6 +98,7 @@ def estimates(config: AuditConfig, run: Run) -> list[Estimate]:
 
 def _estimate(scores: Sequence[Score], *, confidence: float) -> Estimate:
     """The mean; of too few records without an interval."""
+    from rote.scoring.columns import LEFT_OUT
     from rote.scoring.estimation import mean
 
     model = scores[0].subject_id.rpartition("-")[2] if scores else "tuned"
@@ -110,7 +109,7 @@ def _estimate(scores: Sequence[Score], *, confidence: float) -> Estimate:
         metric="loss",
         model=model,
         split="non-member",
-        stratum=STRATUM,
+        stratum=LEFT_OUT,
         value=plain,
         low=found.low,
         high=found.high,

@@ -146,7 +146,7 @@ def _badness(generation: Generation, artifacts: Artifacts) -> tuple[int, int, in
 
 
 def _training_texts(generation: Generation, artifacts: Artifacts) -> list[TrainingText]:
-    """The texts with matches, most severe first, and the own text in any case; the own one first among equals."""
+    """The own text, with matches or without, then the other texts with matches, most severe first."""
     by_example: dict[str, list[Match]] = defaultdict(list)
     by_example[generation.example_id] = []
     for match in artifacts.matches.get(generation.id, ()):
@@ -155,10 +155,10 @@ def _training_texts(generation: Generation, artifacts: Artifacts) -> list[Traini
     return sorted(texts, key=_order)
 
 
-def _order(text: TrainingText) -> tuple[int, int, bool, int, str]:
+def _order(text: TrainingText) -> tuple[bool, int, int, int, str]:
     kinds = [severity(match) for match in text.matches]
     chars = sum(len(match.generated) for match in text.matches)
-    return min(kinds, default=len(KINDS)), -chars, not text.own, text.rank or 0, text.example_id
+    return not text.own, min(kinds, default=len(KINDS)), -chars, text.rank or 0, text.example_id
 
 
 def _training_text(

@@ -20,11 +20,14 @@ from rote.reporting.populations import (
     AT_STRANGERS,
     AT_STRANGERS_METRICS,
     BASE,
+    BY_TEXT,
     MEMBERS,
     NON_MEMBERS,
+    PLAIN,
     Population,
     at_strangers,
     estimate_of,
+    is_by_text,
 )
 from rote.reporting.sections import figure_row
 from rote.reporting.terminal import figure_text, open_console, open_table
@@ -36,7 +39,6 @@ from rote.visible import visible
 
 REPEATED = ("extractable", "verbatim", "at_least_idea", "exact_memorization")
 """Metrics that are shown by repetition."""
-_POPULATIONS = (MEMBERS, BASE, NON_MEMBERS)
 PRINTED = ("extractable", "verbatim", "exact_memorization", "loss")
 """Metrics whose tables are printed in the terminal; the page has all."""
 WRITTEN = ("similarity_own", "similar_own_80", "approximately_memorized", "pii_leaked", "pii_leak_rate")
@@ -196,7 +198,8 @@ def _read(one: ComparisonRun) -> _Read:
 
 def _by_population(runs: Sequence[_Read]) -> Iterator[Matrix]:
     for metric in HEADLINE:
-        found = {one.title: [estimate_of(run.estimates, metric, one) for run in runs] for one in _POPULATIONS}
+        populations = BY_TEXT if is_by_text(metric) else PLAIN
+        found = {one.title: [estimate_of(run.estimates, metric, one) for run in runs] for one in populations}
         if metric in AT_STRANGERS_METRICS:
             found[AT_STRANGERS] = [at_strangers(run.estimates, metric) for run in runs]
         rows = [name for name, figures in found.items() if any(figures)]
@@ -214,7 +217,7 @@ def _drawn(runs: Sequence[_Read]) -> Iterator[Matrix]:
         made = dict.fromkeys(item.metric for run in runs for item in run.estimates)
         metrics += [name for name in made if name.startswith("discoverable@") and name.endswith(f",{setting}")]
     for metric in metrics:
-        yield from _matrix(metric, [(one, one.title) for one in _POPULATIONS], runs)
+        yield from _matrix(metric, [(one, one.title) for one in PLAIN], runs)
 
 
 def _by_score(runs: Sequence[_Read]) -> Iterator[Matrix]:

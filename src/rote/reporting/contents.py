@@ -8,6 +8,7 @@ from typing import cast
 from rote.config import AuditConfig, PromptKind, load_config
 from rote.records import Agreement, Comparison, Estimate, Json, Recheck, Soundness
 from rote.reporting.artifacts import Artifacts, read_artifacts
+from rote.reporting.attribution import attribution
 from rote.reporting.canaries import CanarySection, canary_section
 from rote.reporting.cases import Case, worst_members
 from rote.reporting.extraction import ExtractionSection, extraction_section
@@ -16,8 +17,9 @@ from rote.reporting.names import HEADLINE, definition_of, title_of
 from rote.reporting.personal_data import personal_data_section
 from rote.reporting.populations import (
     AT_STRANGERS_METRICS,
-    BASE,
-    MEMBERS,
+    BASE_ANY,
+    MEMBERS_ANY,
+    MEMBERS_OWN,
     NON_MEMBERS,
     SHUFFLED,
     TRUE_SUFFIX,
@@ -29,12 +31,13 @@ from rote.reporting.sections import FigureSection
 from rote.reporting.similarity import similarity_section
 from rote.reporting.thresholds import Threshold, thresholds
 from rote.reporting.utility import utility_section
-from rote.reporting.verdict import caveats, verdict
-from rote.runs import DROPPED, PROMPTS, UNMEASURABLE, Run
+from rote.reporting.verdict import caveats, left_out_sentence, verdict
+from rote.runs import DROPPED, GENERATIONS, PROMPTS, UNMEASURABLE, Run
 from rote.scoring import DetectorRow, detector_rows
 
-COLUMNS = (MEMBERS, BASE, NON_MEMBERS, SHUFFLED, TRUE_SUFFIX)
-"""The result, then its controls. The last two are the chance level and the ceiling of the search for matches."""
+COLUMNS = (MEMBERS_ANY, BASE_ANY, MEMBERS_OWN, NON_MEMBERS, SHUFFLED, TRUE_SUFFIX)
+"""The result and its control, both with any member's text; the same with the own text alone, members and non-members. The
+last two are the chance level and the ceiling of the search for matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Report:
     title: str
     verdict: str
     caveats: tuple[str, ...]
+    attribution: str
+    """That nothing can be put down to the fine-tuning, and why; "" where something can, or where nothing comes out."""
     headline: tuple[HeadlineRow, ...]
     strangers: tuple[StrangersRow, ...]
     """Empty where there are no non-members."""
@@ -123,11 +128,30 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
     """The same from artifacts that were read already."""
     config = _as_run(config, run)
     membership = membership_section(run, config)
+    separations = membership.separations if membership else ()
+    put_down = attribution(
+        artifacts.estimates,
+        artifacts.comparisons,
+        confidence=config.scoring.confidence,
+        is_same_model=_is_same_model(run),
+    )
     unfair = unfair_split(membership.separations) if membership else ""
     return Report(
         title=config.reporting.title or run.folder.resolve().name,
-        verdict=verdict(artifacts.estimates, config),
-        caveats=tuple(filter(None, [_private(run), _blocked(config), *caveats(artifacts.estimates), unfair])),
+        verdict=verdict(artifacts.estimates, config, attribution=put_down, separations=separations),
+        caveats=tuple(
+            filter(
+                None,
+                [
+                    _private(run),
+                    _blocked(config),
+                    *caveats(artifacts.estimates),
+                    unfair,
+                    left_out_sentence(artifacts.estimates),
+                ],
+            )
+        ),
+        attribution=put_down[:1].upper() + put_down[1:] + "." if put_down else "",
         headline=tuple(_headline(artifacts.estimates, artifacts.comparisons)),
         strangers=tuple(_strangers(artifacts.estimates)),
         estimates=tuple(artifacts.estimates),
@@ -170,6 +194,13 @@ def _as_run(config: AuditConfig, run: Run) -> AuditConfig:
     if not decided:
         return config
     return replace(config, generation=replace(config.generation, prompt=cast(PromptKind, decided)))
+
+
+def _is_same_model(run: Run) -> bool:
+    """Whether tuned and base model have the same hash."""
+    manifest = run.manifest()
+    tuned, base = manifest.get("model_hash"), manifest.get("base_model_hash")
+    return bool(tuned) and tuned == base and run.has(GENERATIONS.format(model="base"))
 
 
 def _private(run: Run) -> str:

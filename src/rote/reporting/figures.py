@@ -76,6 +76,12 @@ def area(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
 
 
+def shown_area(item: Separation) -> str:
+    """`0.912 (0.880–0.939)`; without an interval the area alone."""
+    ends = f" ({area(item.low)}–{area(item.high)})" if item.low is not None and item.high is not None else ""
+    return f"{area(item.value or 0.0)}{ends}"
+
+
 def percent(share: float) -> str:
     """`20.7 %`."""
     return f"{100 * share:.1f} %"

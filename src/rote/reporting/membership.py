@@ -8,7 +8,7 @@ from itertools import pairwise
 from rote import runs
 from rote.config import AuditConfig
 from rote.records import Curve, Separation
-from rote.reporting.figures import area, chance, percent
+from rote.reporting.figures import chance, percent, shown_area
 from rote.reporting.names import definition_of, title_of
 from rote.reporting.plots import TOP, WIDTH, Chart, Dot, Label, Line, Series
 from rote.runs import Run
@@ -142,7 +142,7 @@ def unfair_split(separations: Sequence[Separation]) -> str:
         return ""
     return (
         f"The split is not fair: a classifier of words and length that never sees a model tells members from non-members "
-        f"with an AUC of {_shown(blind)}. What the membership scores find may be this difference and no memory."
+        f"with an AUC of {shown_area(blind)}. What the membership scores find may be this difference and no memory."
     )
 
 
@@ -219,9 +219,7 @@ def _fair_split(separations: Sequence[Separation]) -> str:
     blind = separation_of(separations, BLIND_METRIC, "auc")
     if blind is None or blind.value is None:
         return ""
-    return (
-        f"A classifier that never sees a model has an AUC of {_shown(blind)}: it finds no difference between the texts."
-    )
+    return f"A classifier that never sees a model has an AUC of {shown_area(blind)}: it finds no difference between the texts."
 
 
 def _inferred(separations: Sequence[Separation]) -> Iterator[str]:
@@ -233,11 +231,6 @@ def _inferred(separations: Sequence[Separation]) -> Iterator[str]:
         said = f"not measurable: {tuned.reason}" if tuned.value is None else chance(tuned.value)
         control = "" if base is None or base.value is None else f" (base model {chance(base.value)})"
         yield f"All scores together, for the whole set of members (dataset inference): {said}{control}."
-
-
-def _shown(item: Separation) -> str:
-    ends = f" ({area(item.low)}–{area(item.high)})" if item.low is not None and item.high is not None else ""
-    return f"{area(item.value or 0.0)}{ends}"
 
 
 def _rate_at(curve: Curve, fpr: float) -> float:

@@ -26,7 +26,7 @@ from rote.reporting.extraction import POPULATIONS, draws_chart
 from rote.reporting.membership import rate_title, roc_chart
 from rote.reporting.numerics import recheck_sentence
 from rote.reporting.plots import Chart, Series, levels_chart, rows_chart
-from rote.reporting.populations import AT_STRANGERS, BASE, MEMBERS, NON_MEMBERS, estimate_of
+from rote.reporting.populations import AT_STRANGERS, BY_TEXT, estimate_of
 from rote.reporting.similarity import similarity_chart
 from rote.runs import write_atomically
 from rote.soundness.sentences import agreement_sentence, soundness_sentence
@@ -35,7 +35,7 @@ from rote.visible import visible
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-OPEN_CASES = 10
+OPEN_CASES = 5
 """Cases that stand open; the others unfold."""
 CONTEXT_CHARS, PROMPT_CHARS, MARKED_CHARS, PLAIN_CHARS = 400, 600, 3_000, 1_600
 """Longest stretch shown of text around marks, of a prompt, under one mark, and of a text without marks."""
@@ -119,7 +119,7 @@ def charts(report: Report) -> list[Chart]:
     shown = [metric for metric in names.RATES if find(estimates, metric)]
     kinds = [
         Series(one.title, style, tuple(estimate_of(estimates, metric, one) for metric in shown))
-        for style, one in enumerate((MEMBERS, BASE, NON_MEMBERS))
+        for style, one in zip((0, 1, 5, 2), BY_TEXT, strict=True)
     ]
     copies = repetitions(estimates)
     repeated = [

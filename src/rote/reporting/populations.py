@@ -22,27 +22,40 @@ class Population:
     title: str
     model: str
     split: Split
+    is_own_text: bool = False
+    """Of metrics of a generation, only matches with the prompt's own record (its duplicate group) count."""
 
 
 MEMBERS = Population("Members", "tuned", "member")
 BASE = Population("Base model", "base", "member")
-NON_MEMBERS = Population("Non-members (own text)", "tuned", "non-member")
-SHUFFLED = Population("Shuffled pairs", "shuffled", "member")
+MEMBERS_ANY = Population("Members (any text)", "tuned", "member")
+MEMBERS_OWN = Population("Members (own text)", "tuned", "member", is_own_text=True)
+BASE_ANY = Population("Base model (any text)", "base", "member")
+NON_MEMBERS = Population("Non-members (own text)", "tuned", "non-member", is_own_text=True)
+SHUFFLED = Population("Shuffled pairs", "shuffled", "member", is_own_text=True)
 TRUE_SUFFIX = Population("True suffix", "true-suffix", "member")
+
+PLAIN = (MEMBERS, BASE, NON_MEMBERS)
+"""Columns of metrics that know no matches."""
+BY_TEXT = (MEMBERS_ANY, BASE_ANY, MEMBERS_OWN, NON_MEMBERS)
+"""Columns of metrics that count matches: like stands beside like."""
 
 AT_STRANGERS = "Training text at strangers’ prompts"
 AT_STRANGERS_METRICS = ("verbatim", "at_least_paraphrase")
 
 
+def is_by_text(metric: str) -> bool:
+    """Whether the metric looks for texts of records, so that whose text counts makes a difference."""
+    return metric_of(metric).name not in LIKELIHOOD_METRICS
+
+
 def estimate_of(estimates: Sequence[Estimate], metric: str, population: Population) -> Estimate | None:
     """The figure of a population; None where it was not made.
 
-    Of non-members and shuffled pairs, metrics of a generation count matches with the own record alone; where a metric is
-    not made for these alone (any of n samples, characters per 1,000), there is no figure.
+    Where a population is one of own text, metrics of a generation count matches with the own record alone; where a metric
+    is not made for these alone (any of n samples, characters per 1,000), there is no figure.
     """
-    about_own = metric_of(metric).name in LIKELIHOOD_METRICS
-    is_control = population.split == "non-member" or population.model == "shuffled"
-    stratum = SAME_RECORD if is_control and not about_own else "all"
+    stratum = SAME_RECORD if population.is_own_text and is_by_text(metric) else "all"
     return find(estimates, metric, model=population.model, split=population.split, stratum=stratum)
 
 

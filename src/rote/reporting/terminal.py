@@ -41,6 +41,8 @@ WIDE = 100
 """From that many columns on generation and training text stand side by side."""
 IN_BRIEF: tuple[Condition, ...] = ("verbatim", "edited-10", "edited-30", "condensed")
 """Of planted passages; the page has all conditions."""
+BEGIN_CHARS = 24
+"""Of a record's text beside its id, so that one knows which it is."""
 CONTEXT_CHARS, MARKED_CHARS, PLAIN_CHARS = 300, 2_000, 1_200
 STYLES: Mapping[Kind, str] = {
     "verbatim": "bold red",
@@ -83,10 +85,11 @@ def generations_of(id: str, artifacts: Artifacts) -> list[Generation]:
     found = [id] if id in owners else [name for name in fitting if name in artifacts.examples] or fitting
     examples = sorted({owners[name] for name in found})
     if not examples:
-        near = ", ".join(get_close_matches(id, owners, n=3, cutoff=0.4)) or "none is like it"
+        close = get_close_matches(id, owners, n=3, cutoff=0.4)
+        near = ", ".join(_named(name, artifacts) for name in close) or "none is like it"
         raise RoteError(f"no example, prompt or generation has the id {id!r} (near: {near})")
     if len(examples) > 1:
-        some = ", ".join(examples[:5]) + (" …" if len(examples) > 5 else "")
+        some = ", ".join(_named(name, artifacts) for name in examples[:5]) + (" …" if len(examples) > 5 else "")
         raise RoteError(f"{id!r} is the start of an id of {len(examples)} examples: {some}")
     own = [item for item in artifacts.generations.values() if item.example_id == examples[0]]
     named = [item for item in own if item.id.startswith(id) or item.prompt_id.startswith(id)]
@@ -98,6 +101,15 @@ def generations_of(id: str, artifacts: Artifacts) -> list[Generation]:
     return sorted(chosen, key=lambda item: (item.model != "tuned", item.model, item.prompt_id, item.sample))
 
 
+def _named(id: str, artifacts: Artifacts) -> str:
+    """An id with the first words of its record."""
+    prompt, generation = artifacts.prompts.get(id), artifacts.generations.get(id)
+    owner = prompt.example_id if prompt else generation.example_id if generation else id
+    example = artifacts.examples.get(owner)
+    words = marks.one_line(example.text, BEGIN_CHARS).partition(" … ")[0] if example else ""
+    return f"{id} (“{words}”)" if words else id
+
+
 def open_console() -> "Console":
     """A console that takes every text as it is, and writes "?" for what the terminal cannot show."""
     from rich.console import Console
@@ -107,13 +119,13 @@ def open_console() -> "Console":
     return Console(markup=False, emoji=False, highlight=False)
 
 
-def open_table(columns: Sequence[str]) -> "Table":
-    """An open table: the first column holds names, the others figures."""
+def open_table(columns: Sequence[str], *, is_tight: bool = False) -> "Table":
+    """An open table: the first column holds names, the others figures; a tight one has one blank between columns."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_lines=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0 if is_tight else 1), pad_edge=False, show_lines=False)
     for index, name in enumerate(columns):
         table.add_column(Text(visible(name)), justify="right" if index else "left", overflow="fold")
     return table
@@ -136,6 +148,8 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
     for caveat in report.caveats:
         console.print(_plain(f"! {caveat}", "yellow"))
     console.print(_headline_table(report))
+    if report.attribution:
+        console.print(_plain(report.attribution, "yellow"))
     if report.strangers:
         console.print(_strangers_table(report.strangers))
     if report.cases:
@@ -166,7 +180,7 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
 def _headline_table(report: Report) -> "Table":
     columns = [column for column in COLUMNS if column not in (SHUFFLED, TRUE_SUFFIX)]
     members, *controls = [column.title.replace(" (", "\n(") for column in columns]
-    table = open_table(["Metric", members, "Only tuned", *controls])
+    table = open_table(["Metric", members, "Only tuned", *controls], is_tight=True)
     for row in report.headline:
         result, *others = [figure_text(figure(item)) for item in row.estimates[: len(columns)]]
         table.add_row(_plain(row.title), result, figure_text(attributable(row.attributable)), *others)
@@ -221,12 +235,14 @@ def _canary_table(section: CanarySection) -> "Table":
 
 
 def _worst_table(cases: Sequence[Case]) -> "Table":
-    table = open_table(["Worst members", "Kind", "Verbatim", "Copies", "Extractable"])
+    table = open_table(["Worst members", "Kind", "Verbatim", "Copies", "Extr.", "  Begins"], is_tight=True)
+    table.columns[-1].justify = "left"
     for case in cases:
         kind = _plain(case.kind or "none", STYLES[case.kind] if case.kind else "dim")
         extractable = {None: "–", True: "yes", False: "no"}[case.extractable]
         verbatim = f"{case.verbatim_chars:,} chars"
-        table.add_row(_plain(case.example_id), kind, verbatim, str(case.copies), extractable)
+        begins = _plain("  " + marks.one_line(case.prompt, BEGIN_CHARS).partition(" … ")[0], "dim")
+        table.add_row(_plain(case.example_id), kind, verbatim, str(case.copies), extractable, begins)
     return table
 
 

@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 
 from rote.config import AuditConfig
-from rote.records import Estimate
+from rote.records import Estimate, Separation
 from rote.reporting.artifacts import find
-from rote.reporting.figures import interval, percent
+from rote.reporting.attribution import TEXT_METRICS, membership_clause
+from rote.reporting.figures import interval, number, percent
 from rote.reporting.names import title_of
-from rote.reporting.populations import BASE, NON_MEMBERS, at_strangers, estimate_of
+from rote.reporting.populations import BASE, MEMBERS_OWN, NON_MEMBERS, at_strangers, estimate_of
+from rote.scoring.columns import LEFT_OUT
 
-_WORDS = {"extractable": "word for word", "verbatim": "with a verbatim passage"}
 REPETITIVE_SHARE = 0.2
 """Above this share of repetitive generations, whose matches count in no rate, the base model's kind rates are no fair control."""
+UNCOUNTED_SHARE = 0.2
+"""From this share of generations with something that counts in no rate on, the verdict says so itself."""
 _UNCOUNTED = {
     "repetitive": "collapsed into repetition; their matches count in no rate",
     "copied_from_prompt": "repeat their prompt; that is copying, not memory, and counts in no rate",
@@ -19,25 +22,40 @@ _UNCOUNTED = {
 }
 
 
-def verdict(estimates: Sequence[Estimate], config: AuditConfig) -> str:
+def verdict(
+    estimates: Sequence[Estimate],
+    config: AuditConfig,
+    *,
+    attribution: str = "",
+    separations: Sequence[Separation] = (),
+) -> str:
     """One sentence: how many members come out, with interval, beside the base model and non-members.
 
     Made of the rates "extractable" and "verbatim", as far as they were measured; where neither was, it says why.
+
+    Args:
+        estimates: of the run.
+        config: settings.
+        attribution: why nothing can be put down to the fine-tuning; "" where something can.
+        separations: of the membership scores.
     """
-    measured = [metric for metric in _WORDS if _value(find(estimates, metric)) is not None]
+    membership = membership_clause(separations, confidence=config.scoring.confidence)
+    measured = [metric for metric in TEXT_METRICS if _value(find(estimates, metric)) is not None]
     if not measured:
-        return _not_measured(estimates)
+        return " ".join(filter(None, [_not_measured(estimates), f"{_capital(membership)}." if membership else ""]))
     first, *others = [item for metric in measured if (item := find(estimates, metric))]
     level = f"{100 * config.scoring.confidence:g} % interval"
     clauses = [f"{_count(first)} ({percent(first.value or 0)}, {level} {interval(first)}) come out {_words(first)}"]
     for other in others:
         of = "" if other.n == first.n else f" of {other.n:,}"
-        clauses.append(f"{_count(other)}{of} ({percent(other.value or 0)}, {interval(other)}) {_words(other)}")
+        own = _own_text(other, estimates)
+        clauses.append(f"{_count(other)}{of} ({percent(other.value or 0)}, {interval(other)}) {_words(other)}{own}")
     source = f"from their first {config.generation.prefix_tokens} tokens"
     if config.generation.prompt == "record":
         source = "from their own prompt"
     main = f"Of {first.n:,} member records, {clauses[0]} {source}" + "".join(f" and {item}" for item in clauses[1:])
-    return "; ".join(filter(None, [main, _controls(estimates, measured), _strangers(estimates)])) + "."
+    said = [main, attribution, _controls(estimates, measured), _strangers(estimates), membership]
+    return "; ".join(filter(None, [*said, *_uncounted_clauses(estimates), _no_control(estimates)])) + "."
 
 
 def caveats(estimates: Sequence[Estimate]) -> list[str]:
@@ -73,7 +91,7 @@ def _blunt_controls(estimates: Sequence[Estimate]) -> Iterator[str]:
 
 
 def _unmeasured(estimates: Sequence[Estimate]) -> Iterator[str]:
-    for metric in _WORDS:
+    for metric in TEXT_METRICS:
         item = find(estimates, metric)
         if item is None:
             yield f"“{title_of(metric)}” was not measured in this run."
@@ -88,7 +106,9 @@ def _unmeasured(estimates: Sequence[Estimate]) -> Iterator[str]:
 
 def _zeros(estimates: Sequence[Estimate]) -> Iterator[str]:
     none = [
-        item for metric in _WORDS if (item := find(estimates, metric)) and item.events == 0 and item.high is not None
+        item
+        for metric in TEXT_METRICS
+        if (item := find(estimates, metric)) and item.events == 0 and item.high is not None
     ]
     for n, high in dict.fromkeys((item.n, item.high) for item in none):
         titles = " and ".join(f"“{title_of(item.metric)}”" for item in none if (item.n, item.high) == (n, high))
@@ -103,6 +123,60 @@ def _uncounted(estimates: Sequence[Estimate]) -> Iterator[str]:
         item = find(estimates, metric)
         if item is not None and item.events:
             yield f"{item.events:,} of {item.n:,} member generations {words}."
+
+
+def left_out_sentence(estimates: Sequence[Estimate]) -> str:
+    """What leaving non-members out that members hold changes; "" where none were."""
+    inside, others = find(estimates, "loss", split="non-member", stratum=LEFT_OUT), find(
+        estimates, "loss", split="non-member"
+    )  # fmt: skip
+    if inside is None or inside.value is None:
+        return ""
+    base = find(estimates, "loss", model="base", split="non-member", stratum=LEFT_OUT)
+    level = "" if base is None or base.value is None else f"; base model {number(base.value)}"
+    shown = f" ({interval(inside)}{level})" if inside.low is not None else f" (too few for an interval{level})"
+    beside = f", that of the other {others.n:,} {_amount(others)}" if others is not None and others.value else ""
+    return (
+        f"Non-members whose text members hold, wholly or in large part, were left out of every control. The loss of "
+        f"{inside.n:,} of them is {number(inside.value)}{shown}{beside}: as controls they would have hidden what was learned."
+    )
+
+
+def _amount(item: Estimate) -> str:
+    return f"{number(item.value or 0.0)} ({interval(item)})" if item.low is not None else number(item.value or 0.0)
+
+
+def _own_text(item: Estimate, estimates: Sequence[Estimate]) -> str:
+    """How many of them give back their own text, where it is not all of them."""
+    own = estimate_of(estimates, item.metric, MEMBERS_OWN)
+    if own is None or own.value is None or own.events == item.events or own is item:
+        return ""
+    return f" of any member’s text ({_count(own)} of their own)"
+
+
+def _uncounted_clauses(estimates: Sequence[Estimate]) -> Iterator[str]:
+    """What counts in no rate, where it is much, or more than what counts."""
+    counted = find(estimates, "verbatim")
+    for metric, words in _UNCOUNTED.items():
+        item = find(estimates, metric)
+        least = UNCOUNTED_SHARE * item.n if item else 0.0
+        if (
+            item is not None
+            and item.events
+            and (item.events >= least or item.events > ((counted and counted.events) or 0))
+        ):
+            yield f"{item.events:,} of {item.n:,} member generations {words.replace('; ', ', ')}"
+
+
+def _no_control(estimates: Sequence[Estimate]) -> str:
+    """Which controls there are none of; no base model is said with the attribution."""
+    if any(item.split == "non-member" for item in estimates):
+        return ""
+    return "no non-members were given, so what comes out of unseen records is not known"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _controls(estimates: Sequence[Estimate], metrics: Sequence[str]) -> str:
@@ -141,7 +215,7 @@ def _counts(items: Sequence[Estimate | None]) -> str:
 
 
 def _not_measured(estimates: Sequence[Estimate]) -> str:
-    reasons = [item.reason for metric in _WORDS if (item := find(estimates, metric)) and item.reason]
+    reasons = [item.reason for metric in TEXT_METRICS if (item := find(estimates, metric)) and item.reason]
     return "Whether member records come out could not be measured" + (f": {reasons[0]}." if reasons else ".")
 
 
@@ -155,4 +229,4 @@ def _count(estimate: Estimate) -> str:
 
 
 def _words(estimate: Estimate) -> str:
-    return _WORDS[estimate.metric]
+    return TEXT_METRICS[estimate.metric]

@@ -13,6 +13,8 @@ from rote.scoring.metrics import ANY_OF_N_METRICS, KIND_METRICS, LIKELIHOOD_METR
 from rote.scoring.outcomes import score_matches
 
 SAME_RECORD, CROSS_RECORD = "match=same-record", "match=cross-record"
+LEFT_OUT = "control=left-out"
+"""Stratum of the non-members that are no control, since members hold their text or one like it; of their loss alone."""
 
 
 @dataclass(frozen=True, slots=True)

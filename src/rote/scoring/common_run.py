@@ -32,7 +32,10 @@ class _Automaton(NamedTuple):
 
 
 def longest_common_run(first: str, second: str) -> int:
-    """Length in characters of the longest string that stands in both texts, exactly (case and white space count).
+    """Length in characters of the longest string that stands in both texts, exactly as they are given.
+
+    Case and white space count. The metric of that name gives it the texts of `cut_alike`: cut to one number of words, and
+    without white space around them.
 
     0 and up, higher = more memorised; 0 where either is empty. Linear time, by the suffix automaton of the shorter
     text (Blumer et al. 1985): `difflib` with its defaults misses most of a long copy.

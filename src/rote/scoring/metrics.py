@@ -173,7 +173,7 @@ _ALL = (
         name="longest_common_run",
         title="Longest common run",
         definition="Mean over prompts of the length of the longest string that generation and own reference share, both "
-        "cut to the shorter one's number of words.",
+        "cut to the shorter one's number of words, without white space around them; case and inner white space count.",
         unit="characters",
         high=math.inf,
         direction=_MORE,
