@@ -177,7 +177,8 @@ def rows_of_counts(rows: list[Counter[str]], ids: dict[str, int]) -> Rows:
         row_starts=np.cumsum([0, *map(len, entries)], dtype=np.int32),
         columns=columns,
         counts=np.array([n for row in entries for _, n in row], dtype=np.int32),
-        terms=terms,
+        terms=terms // 2,
+        more_terms=terms % 2,
         frequencies=np.bincount(columns, minlength=len(terms)).astype(np.int32),
     )
 

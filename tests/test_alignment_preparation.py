@@ -39,12 +39,27 @@ def test_prepared_texts_are_those_of_the_reference(text: str, preset: Preset, la
     assert list(zip(*columns, strict=False)) == mine
     assert words.counts.tolist() == [sum(word.term == name for word in expected.words) for name in names]
     assert words.prices[-1] == 0
-    assert (np.diff(rows.terms) > 0).all()
+    assert (np.diff(keys_of(found)) > 0).all()
 
 
 def names_of(found: PreparedText, language: str) -> list[str]:
-    """The text's terms, in the order of their numbers."""
-    return [reader_of(language).terms[number] for number in found.rows.terms]
+    """The text's terms, in the order of their keys."""
+    reader = reader_of(language)
+    by_key = dict(zip(reader.keys().tolist(), reader.terms, strict=True))
+    return [by_key[key] for key in keys_of(found)]
+
+
+def keys_of(found: PreparedText) -> list[int]:
+    pairs = zip(found.rows.terms.tolist(), found.rows.more_terms.tolist(), strict=True)
+    return [(high << 31) + low for high, low in pairs]
+
+
+def test_what_was_read_before_changes_no_byte() -> None:
+    text = "The nurse counted eleven tablets and wrote the dose of warfarin into the chart before breakfast."
+    before = prepare_all([text], CORRECTED, language="en")[0]
+    reader_of.cache_clear()
+    prepare_all(["breakfast chart dose eleven warfarin nurse", text[20:]], CORRECTED, language="en")
+    assert np.array_equal(prepare_all([text], CORRECTED, language="en")[0], before)
 
 
 def counts_of(found: PreparedText, names: list[str]) -> list[Counter[str]]:

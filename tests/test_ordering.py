@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rote.ordering import first_not_below, sort, stable_order
+from rote.ordering import first_not_below, sort, sort_by, stable_order
 
 numbers = st.lists(st.integers(-(2**31), 2**31 - 1) | st.integers(0, 5), max_size=80)
 
@@ -22,6 +22,9 @@ def test_values_are_sorted_in_place(values: list[int]) -> None:
     array = np.array(values, dtype=np.int32)
     sort(array)
     assert array.tolist() == sorted(values)
+    order = np.arange(len(values), dtype=np.int32)
+    sort_by(order, np.array(values, np.int64))
+    assert [values[place] for place in order] == sorted(values)
 
 
 @given(numbers, st.integers(-3, 8))

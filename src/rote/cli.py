@@ -332,7 +332,9 @@ def _run(options: argparse.Namespace) -> int:
         case "finetune":
             from rote.pipeline import finetune
 
-            return finetune(_settings(options), options.out or Path("runs/finetuned"), echo=_echo)
+            out: Path = options.out or Path("runs/finetuned")
+            with claimed(out):
+                return finetune(_settings(options), out, echo=_echo)
         case _:
             return _run_stage(options)
 

@@ -4,6 +4,7 @@ A *form* is what has a term: a word of three characters or more as it stands in 
 of a script without spaces. The terms are those of `rote.text.terms`.
 """
 
+import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
@@ -74,11 +75,21 @@ class TermReader:
         self.without_stop_words = without_stop_words
         self.terms: list[str] = []
         """Every term met so far, by its number."""
+        self._keys = np.empty(0, np.int64)
         self._numbers: dict[str, int] = {}
         self._known = _no_forms()
         self._terms = Terms(np.empty(0, np.int32), np.empty(0, np.bool_))
         """Of each known form; behind them there is room for more."""
         self._learned = 0
+
+    def keys(self) -> NDArray[np.int64]:
+        """For each term met so far a number in [0, 2^62) that depends on its spelling alone, whatever was read before.
+
+        Of a million terms, two share one with a probability of 1 in 10 million.
+        """
+        new = [_key(term) for term in self.terms[len(self._keys) :]]
+        self._keys = np.concatenate((self._keys, np.array(new, np.int64)))
+        return self._keys
 
     def read(self, texts: Sequence[str]) -> TermLists:
         """The terms of each text; needs about 10 bytes of memory for each character."""
@@ -144,6 +155,11 @@ class _Spelt(NamedTuple):
 
     codes: Codes
     ends: NDArray[np.int64]
+
+
+def _key(term: str) -> int:
+    digest = hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 2
 
 
 def _no_forms() -> _Forms:

@@ -42,6 +42,23 @@ def sort(values: NDArray[np.int32]) -> None:
 
 
 @kernel
+def sort_by(values: NDArray[np.int32], keys: NDArray[np.int64]) -> None:
+    """As `sort`, by the values' keys: `keys[value]`."""
+    gap = 1
+    while gap < len(values) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for end in range(gap, len(values)):
+            value, at = values[end], end
+            key = keys[value]
+            while at >= gap and keys[values[at - gap]] > key:
+                values[at] = values[at - gap]
+                at -= gap
+            values[at] = value
+        gap //= 3
+
+
+@kernel
 def first_not_below(values: NDArray[np.int32 | np.int64], wanted: int) -> int:
     """The first place at which an ascending row has that value or a greater one; behind the last where there is none."""
     low, high = 0, len(values)

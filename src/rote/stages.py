@@ -63,6 +63,8 @@ def prepare(config: AuditConfig, run: Run) -> int:
             f"corpus.canaries = {config.corpus.canaries}: canaries are planted before the training; give those that this "
             "model was trained with by --canary-file"
         )
+    data = (config.corpus.members, config.corpus.nonmembers, config.corpus.canary_file)
+    _check_unchanged(*data, config.model.tuned, config.model.adapter)
     _start(config, run)
     try:
         # All records are kept: a generation may repeat any of them. `limit` draws those that are prompted.
@@ -360,6 +362,15 @@ def parse_gates(config: AuditConfig) -> "list[Gate]":
     return gates
 
 
+def _check_unchanged(*paths: str) -> None:
+    """Refuses data and models that `rote finetune` wrote and that are not what it wrote any more."""
+    from rote.finetuning import check_unchanged
+
+    for path in filter(None, paths):
+        if Path(path).exists():
+            check_unchanged(Path(path))
+
+
 def _start(config: AuditConfig, run: Run) -> None:
     """Saves the resolved settings with the run."""
     text = to_toml(config)
@@ -379,6 +390,7 @@ def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run
     from rote.scoring.store import store_of
     from rote.tried import look_at_generations
 
+    _check_unchanged(*tried.models[name])
     (source, adapter), prompts, model = tried.models[name], tried.prompts, partial(tried.get, name)
 
     def generations(done: int) -> Iterator[Sequence[Generation]]:

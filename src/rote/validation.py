@@ -19,7 +19,7 @@ from scipy import stats
 
 from rote import demonstration, runs
 from rote.commands import Commands, progress
-from rote.errors import StaleRunError
+from rote.locks import claimed
 from rote.records import Example, Generation, Prompt, Score
 from rote.runs import Echo, Run
 from rote.scoring.attacks import Side, Sides, auc
@@ -94,11 +94,7 @@ def validate(base: str, members: str, out: Path, *, quick: bool, echo: Echo) -> 
     from rote.reporting.validation import write_validation
 
     base, members = base or str(demonstration.DECODER), members or str(demonstration.records("dialogue"))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StaleRunError(f"{out}: cannot be used as a folder: {error.strerror or error}") from error
-    with progress(STEPS) as advance:
+    with claimed(out), progress(STEPS) as advance:
         do = Commands(echo, advance)
         for strategy in STRATEGIES:
             _train_and_audit(do, strategy, base, members, out, quick=quick)

@@ -15,7 +15,7 @@ from rote.alignment.verbatim import block_size
 from rote.characters import NEWLINE, SPACE, Classes, character_classes
 from rote.ingestion import Reading, read_texts, reader_of
 from rote.kernels import kernel
-from rote.ordering import sort
+from rote.ordering import sort_by
 
 Numbers = npt.NDArray[np.int32]
 
@@ -69,11 +69,12 @@ def prepare(text: str, preset: Preset, *, language: str) -> PreparedText:
 
 def prepare_all(texts: Sequence[str], preset: Preset, *, language: str) -> list[Numbers]:
     """The prepared texts, in order, as `unpack` takes them: about four bytes for each character of English."""
-    settings, terms = settings_of(preset), reader_of(language).terms
+    settings, reader = settings_of(preset), reader_of(language)
     found: list[Numbers] = []
     for batch in _batches(texts):
         reading = read_texts(batch, language)
-        numbers, starts = _pack(reading, np.full(len(terms), -1, np.int32), character_classes(), settings)
+        places = np.full(len(reader.terms), -1, np.int32)
+        numbers, starts = _pack(reading, places, reader.keys(), character_classes(), settings)
         found += [numbers[start:end].copy() for start, end in pairwise(starts.tolist())]
     return found
 
@@ -100,6 +101,7 @@ def unpack(numbers: Numbers) -> PreparedText:
     columns, at = _next(numbers, at, entries)
     counts, at = _next(numbers, at, entries)
     own_terms, at = _next(numbers, at, terms)
+    more_terms, at = _next(numbers, at, terms)
     frequencies, at = _next(numbers, at, terms)
     word_starts, at = _next(numbers, at, words)
     word_ends, at = _next(numbers, at, words)
@@ -111,7 +113,7 @@ def unpack(numbers: Numbers) -> PreparedText:
     end_words, at = _next(numbers, at, sentences)
     hashes, at = _next(numbers, at, blocks)
     return PreparedText(
-        Rows(starts, ends, row_starts, columns, counts, own_terms, frequencies),
+        Rows(starts, ends, row_starts, columns, counts, own_terms, more_terms, frequencies),
         Words(word_starts, word_ends, word_terms, term_counts, is_function, prices, first_words, end_words),
         hashes,
     )
@@ -149,27 +151,28 @@ class _Room(NamedTuple):
 
 @kernel
 def _pack(
-    reading: Reading, places: Numbers, classes: Classes, settings: Settings
+    reading: Reading, places: Numbers, keys: npt.NDArray[np.int64], classes: Classes, settings: Settings
 ) -> tuple[Numbers, npt.NDArray[np.int64]]:
     """The numbers of all texts, one behind the other, and where each begins; behind the last, where it ends.
 
     Args:
         reading: the texts.
         places: room for each term: -1, and so again afterwards.
+        keys: of each term; see `TermReader.keys`.
         classes: see `character_classes`.
         settings: see there.
     """
     room = _room_for(reading)
     texts, sentences, words = len(reading.ends) - 1, len(reading.starts), len(reading.terms)
     blocks = len(reading.codes) // settings.block_size if settings.block_size else 0
-    numbers = np.empty((HEADER + 4) * texts + 5 * sentences + 9 * words + blocks, np.int32)
+    numbers = np.empty((HEADER + 4) * texts + 5 * sentences + 10 * words + blocks, np.int32)
     starts = np.zeros(texts + 1, np.int64)
     for text in range(texts):
         part = numbers[starts[text] :]
         codes = reading.codes[reading.ends[text] : reading.ends[text + 1]]
         rows, words = _keep_words(reading, text, room, settings)
-        known = _number_terms(reading, places, room, words)
-        entries, at = _write_rows(part, room, rows, known)
+        known = _number_terms(reading, places, keys, room, words)
+        entries, at = _write_rows(part, keys, room, rows, known)
         words = words if settings.with_words else 0
         at = _write_words(part, at, reading, text, classes, room, words)
         at = _write_counts(part, at, room, rows, known, words)
@@ -222,8 +225,8 @@ def _keep_words(reading: Reading, text: int, room: _Room, settings: Settings) ->
 
 
 @kernel
-def _number_terms(reading: Reading, places: Numbers, room: _Room, words: int) -> int:
-    """Notes the different terms, ascending, and for each word the place of its own among them; returns their number."""
+def _number_terms(reading: Reading, places: Numbers, keys: npt.NDArray[np.int64], room: _Room, words: int) -> int:
+    """Notes the different terms, by ascending keys, and for each word the place of its own among them; returns their number."""
     found = 0
     for at in range(words):
         term = reading.terms[room.kept[at]]
@@ -232,7 +235,7 @@ def _number_terms(reading: Reading, places: Numbers, room: _Room, words: int) ->
             places[term] = 0
             room.known[found] = term
             found += 1
-    sort(room.known[:found])
+    sort_by(room.known[:found], keys)
     for place in range(found):
         places[room.known[place]] = place
     for at in range(words):
@@ -243,7 +246,7 @@ def _number_terms(reading: Reading, places: Numbers, room: _Room, words: int) ->
 
 
 @kernel
-def _write_rows(part: Numbers, room: _Room, rows: int, known: int) -> tuple[int, int]:
+def _write_rows(part: Numbers, keys: npt.NDArray[np.int64], room: _Room, rows: int, known: int) -> tuple[int, int]:
     """Writes the sentences and their terms, from the header on; returns the number of entries, and where they end.
 
     Term by term, and in each row at its next free place: so the columns of a row ascend.
@@ -251,8 +254,11 @@ def _write_rows(part: Numbers, room: _Room, rows: int, known: int) -> tuple[int,
     _order_by_term(room, rows, known)
     free, first_column = HEADER + 2 * rows, HEADER + 3 * rows + 1
     entries = _find_places(part, free, room, rows, known)
-    first_count, frequencies = first_column + entries, first_column + 2 * entries + known
-    _put(part, first_count + entries, room.known[:known])
+    first_count, first_term = first_column + entries, first_column + 2 * entries
+    frequencies = first_term + 2 * known
+    for term in range(known):
+        key = keys[room.known[term]]
+        part[first_term + term], part[first_term + known + term] = key >> 31, key & 0x7FFFFFFF
     start = 0
     for term in range(known):
         part[frequencies + term], before, place = 0, -1, 0

@@ -30,7 +30,10 @@ class Rows(NamedTuple):
     """Index into `terms`, ascending within a row."""
     counts: Ints
     terms: Ints
-    """Numbers of the text's terms, private to the process, ascending."""
+    """Upper 31 bits of the keys of the text's terms (`TermReader.keys`); the keys ascend. Sums over terms are taken in
+    this order: in that of the reading, they would differ in the last digit after texts that were read before."""
+    more_terms: Ints
+    """Lower 31 bits of the keys."""
     frequencies: Ints
     """Number of sentences that hold the term, per local term."""
 
@@ -66,7 +69,7 @@ def weigh(generated: Rows, training: Rows, smooths_idf: bool) -> WeightedPair:
 
     N is the number of sentences of both texts, df(t) the number of them that hold t.
     """
-    counterparts = _match_terms(generated.terms, training.terms)
+    counterparts = _match_terms(generated, training)
     own, other = generated.frequencies.copy(), training.frequencies.copy()
     for term, counterpart in enumerate(counterparts):
         if counterpart >= 0:
@@ -81,14 +84,17 @@ def weigh(generated: Rows, training: Rows, smooths_idf: bool) -> WeightedPair:
 
 
 @kernel
-def _match_terms(own: Ints, other: Ints) -> Ints:
-    """For each of the other terms its place among the own ones, or -1; both ascend."""
-    places = np.full(len(other), -1, np.int32)
+def _match_terms(own: Rows, other: Rows) -> Ints:
+    """For each of the other terms its place among the own ones, or -1; the keys of both ascend."""
+    places = np.full(len(other.terms), -1, np.int32)
     place = 0
-    for term in range(len(other)):
-        while place < len(own) and own[place] < other[term]:
+    for term in range(len(other.terms)):
+        high, low = other.terms[term], other.more_terms[term]
+        while place < len(own.terms) and (
+            own.terms[place] < high or (own.terms[place] == high and own.more_terms[place] < low)
+        ):
             place += 1
-        if place < len(own) and own[place] == other[term]:
+        if place < len(own.terms) and own.terms[place] == high and own.more_terms[place] == low:
             places[term] = place
     return places
 

@@ -14,6 +14,7 @@ from rote import demonstration
 from rote.commands import Commands, progress, worker_threads
 from rote.finetuning import Epoch, Training, read_training
 from rote.finetuning.matching import matched_epochs
+from rote.locks import claimed
 from rote.reporting.comparison import ComparisonGroup, ComparisonRun, write_comparison
 from rote.runs import GENERATIONS, RECHECKS, TOKEN_SCORES, TOKEN_STORE, Echo, Run
 
@@ -48,7 +49,7 @@ def run(out: Path, *, quick: bool, echo: Echo) -> int:
     """Trains, audits and compares; returns 0. What is finished already is not repeated."""
     started = time.monotonic()
     limit = QUICK_RECORDS if quick else RECORDS
-    with progress(STEPS) as advance, worker_threads(AT_ONCE) as pool:
+    with claimed(out), progress(STEPS) as advance, worker_threads(AT_ONCE) as pool:
         do = Commands(echo, advance)
         training = {strategy: pool.submit(_train, do, strategy, out, limit) for strategy in STRATEGIES}
         jobs = [pool.submit(_audit_final, do, strategy, out, training[strategy]) for strategy in STRATEGIES]

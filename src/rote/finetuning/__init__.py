@@ -14,8 +14,17 @@
 A run that is killed goes on after its last finished pass and, on a CPU, ends in the same weights, bit for bit.
 """
 
-from rote.finetuning.record import Epoch, Privacy, Training, privacy_of, read_training
+from rote.finetuning.record import Epoch, Privacy, Training, check_unchanged, privacy_of, read_training
 from rote.finetuning.repetition import repeat_members
 from rote.finetuning.training import finetune
 
-__all__ = ["Epoch", "Privacy", "Training", "finetune", "privacy_of", "read_training", "repeat_members"]
+__all__ = [
+    "Epoch",
+    "Privacy",
+    "Training",
+    "check_unchanged",
+    "finetune",
+    "privacy_of",
+    "read_training",
+    "repeat_members",
+]

@@ -3,7 +3,6 @@
 Imports torch and transformers; `rote.finetuning` imports this module only when it trains.
 """
 
-import json
 import math
 import shutil
 import sys
@@ -27,15 +26,27 @@ from transformers import (
 )
 
 from rote.config import ADAPTERS, FinetuningConfig, ModelConfig
+from rote.disk import (
+    damage_of,
+    encode,
+    hashes_of,
+    make_private,
+    private_folder,
+    seal,
+    temporary_path,
+    unseal,
+    write_atomically,
+)
 from rote.errors import ModelError
 from rote.finetuning.encoding import Row
 from rote.finetuning.losses import Collator, TokenLoss, mean_loss
 from rote.finetuning.matching import best_epoch
-from rote.finetuning.record import CHECKPOINTS, FINAL, RESUME, Epoch, Training, write_training
+from rote.finetuning.record import CHECKPOINTS, FINAL, RESUME, Epoch, Training, files_of, write_training
 from rote.models import load_model
 from rote.progress import Lines
 from rote.runs import Echo
 
+HASHES = "hashes.json"
 SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
 
@@ -96,15 +107,16 @@ def restore_model(job: Job, folder: Path) -> None:
 
 def save_model(job: Job, folder: Path) -> None:
     """Writes model (or adapter) and tokenizer as a folder that exists only when it is whole; replaces an old one."""
-    temporary = folder.with_name(f".{folder.name}.tmp")
+    temporary = temporary_path(folder)
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    private_folder(temporary)
     if job.config.strategy in ADAPTERS:
         # left to itself, peft asks the hub whether the vocabulary grew
         cast(PeftModel, job.model).save_pretrained(str(temporary), save_embedding_layers=False)
     else:
         job.model.save_pretrained(temporary)
     job.tokenizer.save_pretrained(temporary)
+    make_private(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 
@@ -142,6 +154,16 @@ class Recorder(TrainerCallback):
             self.training = replace(self.training, base_validation_loss=validation, base_members_loss=members)
         self.started = time.monotonic()
 
+    def on_save(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **_: object,
+    ) -> None:
+        """The Trainer has saved its state: only now the checkpoint counts as whole."""
+        finish_checkpoint(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+
     def on_log(
         self,
         args: TrainingArguments,  # noqa: ARG002
@@ -166,8 +188,8 @@ class Recorder(TrainerCallback):
                 epoch = replace(epoch, folder=FINAL)
         if epoch.folder and epoch.folder != FINAL:
             save_model(self.job, self.job.out / epoch.folder)
-        epochs = (*self.training.epochs, epoch)
-        self.training = replace(self.training, epochs=epochs, steps=epoch.steps, stopped=stopped)
+        epochs, files = (*self.training.epochs, epoch), files_of(self.job.out)
+        self.training = replace(self.training, epochs=epochs, steps=epoch.steps, stopped=stopped, files=files)
         write_training(self.job.out, self.training)
         self.job.echo(_line(epoch))
         self.started = time.monotonic()
@@ -252,16 +274,27 @@ def _arguments(job: Job, folder: Path) -> TrainingArguments:
     return arguments
 
 
+def finish_checkpoint(path: Path) -> None:
+    """Writes the hashes of all files of a checkpoint beside them."""
+    write_atomically(path / HASHES, encode(seal(dict(hashes_of(path)))))
+    make_private(path)
+
+
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint of the Trainer; torn ones (it writes the state last) are removed."""
+    """The newest whole checkpoint; torn and damaged ones are removed."""
     for path in sorted(folder.glob("checkpoint-*"), key=_steps_of, reverse=True):
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            shutil.rmtree(path)
-        else:
+        if _is_whole(path):
             return path
+        shutil.rmtree(path)
     return None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        hashes = cast(dict[str, str], unseal((checkpoint / HASHES).read_bytes()))
+    except (OSError, ValueError):
+        return False
+    return not damage_of(checkpoint, hashes)
 
 
 def epochs_until(training: Training, checkpoint: Path | None) -> tuple[Epoch, ...]:

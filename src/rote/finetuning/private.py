@@ -27,7 +27,7 @@ from transformers import TrainerControl, TrainerState, get_scheduler
 
 from rote.finetuning.accounting import Sampling, epsilon_of, noise_for, record_epsilon
 from rote.finetuning.encoding import IGNORED, Row
-from rote.finetuning.loop import SCHEDULES, Job, Recorder, epochs_until, last_checkpoint
+from rote.finetuning.loop import SCHEDULES, Job, Recorder, epochs_until, finish_checkpoint, last_checkpoint
 from rote.finetuning.losses import Batch, Collator, TokenLoss, summed_losses
 from rote.finetuning.record import RESUME, Epoch, Privacy, Training
 from rote.records import content_id
@@ -173,6 +173,7 @@ class _Steps:
         kept = {"weights": weights, "adam": self.adam.state_dict(), "schedule": self.schedule.state_dict()}
         torch.save(kept, temporary / WEIGHTS)
         self.state.save_to_json(str(temporary / STATE))
+        finish_checkpoint(temporary)
         temporary.rename(folder / f"checkpoint-{self.state.global_step}")
         for older in folder.glob("checkpoint-*"):
             if older.name != f"checkpoint-{self.state.global_step}":

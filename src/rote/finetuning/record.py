@@ -1,12 +1,12 @@
 """What is recorded of a training, in `training.json` beside the model."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rote.disk import SEAL, damage_of, hashes_of, known_hash, parse_json, seal, shortened, unseal, write_atomically
 from rote.errors import StaleRunError
 from rote.records import Json, from_row, to_row
-from rote.runs import write_atomically
 
 TRAINING = "training.json"
 MEMBERS = "members.jsonl"
@@ -15,6 +15,7 @@ NEAR_DUPLICATES = "near-duplicates.jsonl"
 MIXED = "mixed.jsonl"
 CANARIES = "canaries.jsonl"
 CHECKPOINTS = "checkpoints"
+DATA = (MEMBERS, NONMEMBERS, NEAR_DUPLICATES, MIXED, CANARIES)
 FINAL = "final"
 RESUME = "resume"
 OPTIMIZER = "AdamW, betas 0.9 and 0.999, epsilon 1e-8, gradient norm clipped at 1"
@@ -137,6 +138,8 @@ class Training:
     privacy: Privacy | None = None
     """None where training was not private."""
     finished: bool = False
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of each file of data and models that the training wrote, by its path relative to `training.json`."""
 
     @property
     def kept(self) -> Epoch:
@@ -159,14 +162,20 @@ def read_training(out: Path) -> Training:
     """
     path = out / TRAINING
     try:
-        return from_row(Training, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise StaleRunError(f"{path}: no record of a training can be read ({error})") from error
+        content = path.read_bytes()
+        row = parse_json(content)
+        if not isinstance(row, dict):
+            raise ValueError(f"an object was expected, found {shortened(row)}")
+        return from_row(Training, unseal(content) if SEAL in row else row)  # older versions sealed nothing
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StaleRunError(
+            f"{path}: no record of a training can be read ({error}); give another folder, or remove this one to train again"
+        ) from error
 
 
 def write_training(out: Path, training: Training) -> None:
-    """Writes the record atomically."""
-    text = json.dumps(to_row(training), indent=1, ensure_ascii=True) + "\n"
+    """Writes the record atomically, with a hash of itself."""
+    text = json.dumps(seal(to_row(training)), indent=1, ensure_ascii=True) + "\n"
     write_atomically(out / TRAINING, text.encode("ascii"))
 
 
@@ -175,15 +184,55 @@ def privacy_of(model: Path) -> Privacy | None:
 
     None of other models, and of training that was not private. The record's ε is that of the whole training.
     """
-    for out in (model.parent, model.parent.parent):
-        try:
-            training = read_training(out)
-        except StaleRunError:
-            continue
-        own = [each for each in training.epochs if (out / each.folder).resolve() == model.resolve()]
-        if own and training.privacy:
-            return replace(training.privacy, epsilon=own[-1].epsilon or 0.0)
+    found = _training_of(model)
+    if found is None:
+        return None
+    out, training = found
+    own = [each for each in training.epochs if (out / each.folder).resolve() == model.resolve()]
+    if own and training.privacy:
+        return replace(training.privacy, epsilon=own[-1].epsilon or 0.0)
     return None
+
+
+def check_unchanged(path: Path) -> None:
+    """Refuses a model folder or data file that `rote finetune` wrote and that was changed since; others pass.
+
+    Raises:
+        StaleRunError: a file is missing or is not what was written, or the record of the training is damaged.
+    """
+    found = _training_of(path)
+    if found is None:
+        return
+    out, training = found
+    name = path.resolve().relative_to(out.resolve()).as_posix()
+    own = {file: known for file, known in training.files.items() if file == name or file.startswith(f"{name}/")}
+    if damage := damage_of(out, own):
+        raise StaleRunError(
+            f"{out}: {damage} by the training ({TRAINING}); run `rote finetune` again, or audit a copy of it elsewhere"
+        )
+
+
+def _training_of(path: Path) -> tuple[Path, Training] | None:
+    """The folder and the record of the training that wrote this file or model; None of what no training here wrote."""
+    path = path.resolve()
+    for out in (path.parent, path.parent.parent):
+        record = out / TRAINING
+        if record.is_file() and b'"base_digest"' in record.read_bytes():
+            return out, read_training(out)
+    return None
+
+
+def files_of(out: Path) -> dict[str, str]:
+    """The hashes of the data files and models of a training, by relative path; notes (README.md) are left out."""
+    data = {name: known_hash(out / name) for name in DATA if (out / name).exists()}
+    models = {
+        f"{folder}/{name}": known
+        for folder in (FINAL, CHECKPOINTS)
+        if (out / folder).is_dir()
+        for name, known in hashes_of(out / folder).items()
+        if not name.endswith(".md")
+    }
+    return data | models
 
 
 def known_training(out: Path, settings: dict[str, Json]) -> Training | None:
@@ -193,7 +242,7 @@ def known_training(out: Path, settings: dict[str, Json]) -> Training | None:
         StaleRunError: the folder holds a training with other settings, or models that no training here made.
     """
     if not (out / TRAINING).exists():
-        strangers = [name for name in (FINAL, CHECKPOINTS, MEMBERS) if (out / name).exists()]
+        strangers = [name for name in (FINAL, CHECKPOINTS, *DATA) if (out / name).exists()]
         if strangers:
             raise StaleRunError(
                 f"{out} holds {strangers[0]!r} but no {TRAINING}: give another folder, e.g. {_free(out)}"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 from rote.config import FinetuningConfig, ModelConfig, settings_of
 from rote.corpus.canaries import canary_lines, planted_examples
-from rote.errors import ModelError, StaleRunError
+from rote.disk import damage_of, write_atomically
+from rote.errors import ModelError
 from rote.finetuning.accounting import check_private
 from rote.finetuning.record import (
     CANARIES,
@@ -22,6 +23,7 @@ from rote.finetuning.record import (
     NONMEMBERS,
     RESUME,
     Training,
+    files_of,
     known_training,
     write_training,
 )
@@ -35,9 +37,10 @@ from rote.finetuning.strategy import (
     prepare_model,
     untie_head,
 )
+from rote.locks import claimed
 from rote.models import LoadedModel, check_folder, load_model, model_digest, pick_device, quiet
 from rote.records import Canary, Example, Json, content_id
-from rote.runs import PACKAGES, Echo, write_atomically
+from rote.runs import PACKAGES, Echo
 
 if TYPE_CHECKING:
     from rote.finetuning.loop import Job
@@ -85,8 +88,32 @@ def finetune(
         check_private(config, dtype=model.dtype)
     loading = _loading(model, config)
     check_folder(base, "model")
-    settings = _settings(members, validation, canaries, mixed, base=base, config=config, dtype=model.dtype)
+    with claimed(out):
+        return _finetune(
+            members, validation, base=base, out=out, config=config, model=loading, canaries=canaries, mixed=mixed,
+            dtype=model.dtype, echo=echo,
+        )  # fmt: skip
+
+
+def _finetune(
+    members: Sequence[Example],
+    validation: Sequence[Example],
+    *,
+    base: str,
+    out: Path,
+    config: FinetuningConfig,
+    model: ModelConfig,
+    canaries: Sequence[Canary],
+    mixed: Sequence[Sequence[Example]],
+    dtype: str,
+    echo: Echo,
+) -> Training:
+    settings = _settings(members, validation, canaries, mixed, base=base, config=config, dtype=dtype)
     known = _known_training(out, settings)
+    if known is not None and (damage := damage_of(out, known.files)):
+        echo(f"{out}: damaged ({damage}); training again")
+        shutil.rmtree(out / RESUME, ignore_errors=True)
+        known = replace(known, finished=False, epochs=(), files={})
     if known is not None and known.finished:
         shutil.rmtree(out / RESUME, ignore_errors=True)
         echo(f"{out / FINAL}: trained with these settings already, {known.steps} steps; nothing to do")
@@ -94,7 +121,7 @@ def finetune(
     train = _train_privately if config.dp_epsilon else _train
     with quiet():
         source = str(Path(base).resolve()) if Path(base).is_dir() else base  # an adapter names its base by this
-        loaded = load_model(source, config=loading)
+        loaded = load_model(source, config=model)
         for note in loaded.notes:
             echo(note)
         data = one_pass(members, validation, canaries, mixed, loaded, config=config, echo=echo)
@@ -103,7 +130,7 @@ def finetune(
         training = known or _new_training(loaded, data, settings=settings, context_tokens=room, untied=untied)
         write_training(out, training)
         _write_data(out, data, canaries)
-        job = _job(loaded, data, config=config, dtype=model.dtype, out=out, echo=echo)
+        job = _job(loaded, data, config=config, dtype=dtype, out=out, echo=echo)
         before = fingerprints(loaded.model)
         return _finish(job, train(job, training), before)
 
@@ -152,13 +179,9 @@ def _data_digest(examples: Sequence[Example]) -> str:
 
 
 def _known_training(out: Path, settings: dict[str, Json]) -> Training | None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StaleRunError(f"{out}: cannot be used as a folder for a model: {error.strerror}") from error
     known = known_training(out, settings)
     if known is not None and known.finished and not (out / FINAL).is_dir():
-        return replace(known, finished=False, epochs=())
+        return replace(known, finished=False, epochs=(), files={})
     return known
 
 
@@ -265,11 +288,11 @@ def _finish(job: "Job", training: Training, before: dict[str, str]) -> Training:
     check_changes(job.config.strategy, changed, head=head_names(job.model))
     save_model(job, job.out / FINAL)
     epochs = tuple(replace(epoch, folder=FINAL) if epoch == kept else epoch for epoch in training.epochs)
-    training = replace(training, epochs=epochs, finished=True)
+    if kept.folder != FINAL:
+        shutil.rmtree(job.out / kept.folder, ignore_errors=True)
+    training = replace(training, epochs=epochs, finished=True, files=files_of(job.out))
     write_training(job.out, training)
     shutil.rmtree(job.out / RESUME, ignore_errors=True)
-    if kept.folder != FINAL:
-        shutil.rmtree(job.out / kept.folder)
     if job.config.early_stopping:
         job.echo(training.stopped)
     job.echo(f"{job.out / FINAL}: {kept.steps} steps; {len(changed)} tensors changed, as {training.strategy} may")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rote.errors import StaleRunError
+from rote.locks import claimed
 from rote.records import Estimate, Json, to_row
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart, Series, levels_chart
@@ -23,11 +23,8 @@ def demonstrate_in(folder: Path, *, features: int, decay: float, seed: int) -> i
         StaleRunError: the folder cannot be written.
     """
     levels = demonstrate(features=features, decay=decay, seed=seed)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StaleRunError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    _write(levels, folder, decay=decay, seed=seed)
+    with claimed(folder):
+        _write(levels, folder, decay=decay, seed=seed)
     _print(levels)
     return 0
 

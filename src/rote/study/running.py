@@ -11,14 +11,18 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from rote.commands import Commands, progress, worker_threads
 from rote.config import ADAPTERS, AuditConfig, to_toml
-from rote.errors import ModelError, RoteError, StaleRunError
+from rote.disk import private_folder, seal, unseal, write_atomically
+from rote.errors import ModelError, RoteError
 from rote.finetuning import Epoch, Training, read_training
 from rote.finetuning.matching import matched_epochs
 from rote.finetuning.record import CANARIES, MEMBERS, NONMEMBERS
-from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run, write_atomically
+from rote.locks import claimed
+from rote.records import Json
+from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run
 from rote.study.plan import Audit, Plan, TrainedModel, with_shared_store
 from rote.study.table import Row, collect_rows, write_table
 from rote.study.weights import weight_change
@@ -69,13 +73,15 @@ def run_study(plan: Plan, out: Path, *, echo: Echo) -> Outcome:
     Raises:
         StaleRunError: the folder cannot be written.
     """
+    started = time.monotonic()
+    with claimed(out):
+        return _run_study(plan, out, started, echo=echo)
+
+
+def _run_study(plan: Plan, out: Path, started: float, *, echo: Echo) -> Outcome:
     from rote.reporting.study import write_study
 
-    started = time.monotonic()
-    try:
-        (out / "audits").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StaleRunError(f"{out}: cannot be used as a study's folder: {error.strerror or error}") from error
+    private_folder(out / "audits", is_inner=True)
     done = _make(plan, out, echo)
     moved = _weight_changes(done, out, echo)
     rows = tuple(row for item in done for row in _rows(item, moved, out))
@@ -233,7 +239,7 @@ def _rows(item: Done, moved: Mapping[tuple[str, int], float | None], out: Path) 
 def _weight_changes(done: Sequence[Done], out: Path, echo: Echo) -> dict[tuple[str, int], float | None]:
     """How far each audited checkpoint is from its base; kept in a file of the study."""
     path = out / WEIGHT_CHANGES
-    known: dict[str, float | None] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known = _known_changes(path, echo)
     found: dict[tuple[str, int], float | None] = {}
     for item in done:
         if item.epoch is None or item.training is None:
@@ -250,12 +256,22 @@ def _weight_changes(done: Sequence[Done], out: Path, echo: Echo) -> dict[tuple[s
             except ModelError as error:
                 echo(f"cell {item.audit.cell.name}: how far its weights moved cannot be said: {error}")
                 known[name] = None
-            write_atomically(path, json.dumps(known, indent=1).encode("ascii"))
+            write_atomically(path, json.dumps(seal(cast(dict[str, Json], known)), indent=1).encode("ascii"))
         found[key, item.epoch.number] = known[name]
     return found
 
 
+def _known_changes(path: Path, echo: Echo) -> dict[str, float | None]:
+    """What an earlier run measured; nothing where the file is missing or damaged."""
+    try:
+        return cast(dict[str, float | None], unseal(path.read_bytes()))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        echo(f"{path}: damaged ({error}); measured again")
+        return {}
+
+
 def _write_settings(folder: Path, name: str, config: AuditConfig) -> Path:
     """The settings as a file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return write_atomically(folder / name, to_toml(config).encode("utf-8"))
+    return write_atomically(private_folder(folder) / name, to_toml(config).encode("utf-8"))

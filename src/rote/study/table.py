@@ -1,9 +1,11 @@
 """One tidy table of a study: a row for each figure of each audit, with the levels that it was made under."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rote.disk import write_atomically
 from rote.finetuning import Epoch, Training
 from rote.records import Estimate, Separation
 from rote.runs import CANARY_ESTIMATES, ESTIMATES, SEPARATIONS, Run
@@ -106,6 +108,6 @@ def write_table(rows: Sequence[Row], out: Path) -> None:
     columns |= {"reason": [row.figure.reason or "" for row in rows], "run": [row.run for row in rows]}
     table = pa.table(columns)
     for name, write in ((PARQUET, parquet.write_table), (CSV, csv.write_csv)):
-        temporary = out / f".{name}.tmp"
-        write(table, temporary)
-        temporary.replace(out / name)
+        content = io.BytesIO()
+        write(table, content)
+        write_atomically(out / name, content.getvalue())
