@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from transformers import (
 
 from rote.config import FinetuningConfig, ModelConfig, Strategy
 from rote.errors import DataError, ModelError, StaleRunError
-from rote.finetuning import Training, finetune, loop, read_training
+from rote.finetuning import Training, check_unchanged, finetune, loop, read_training
 from rote.finetuning.encoding import IGNORED, Row, encode_causal, encode_pairs
 from rote.finetuning.losses import Collator, TokenLoss, mean_loss, summed_loss
 from rote.finetuning.strategy import check_changes
@@ -413,6 +414,66 @@ def test_folder_with_a_strange_model_is_left_alone(bases: dict[str, str], tmp_pa
     (tmp_path / "file").write_text("")
     with pytest.raises(StaleRunError, match="cannot be used as a folder"):
         trained(bases["llama"], tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "name", ["members.jsonl", "final/model.safetensors", "final/config.json", "checkpoints/epoch-01/tokenizer.json"]
+)
+def test_a_damaged_training_is_named_made_again_and_not_audited(name: str, bases: dict[str, str], tmp_path: Path):
+    trained(bases["llama"], tmp_path, epochs=2)
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    content = whole[tmp_path / name]
+    (tmp_path / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+    audited = (tmp_path / name).parent if "/" in name else tmp_path / name
+    check_unchanged(tmp_path / "nonmembers.jsonl")
+    with pytest.raises(
+        StaleRunError, match=rf"{name} is not what was written by the training .*run `rote finetune` again"
+    ):
+        check_unchanged(audited)
+    said: list[str] = []
+    trained(bases["llama"], tmp_path, epochs=2, said=said)
+    assert f"{tmp_path}: damaged ({name} is not what was written); training again" in said
+    check_unchanged(audited)
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_a_changed_record_of_a_training_is_named(bases: dict[str, str], tmp_path: Path):
+    trained(bases["llama"], tmp_path, epochs=1)
+    path = tmp_path / "training.json"
+    path.write_text(path.read_text().replace('"steps": ', '"steps": 1', 1))
+    with pytest.raises(
+        StaleRunError, match=r"training\.json: no record of a training can be read \(its content is not"
+    ):
+        trained(bases["llama"], tmp_path, epochs=1)
+    with pytest.raises(StaleRunError, match="its content is not what was written"):
+        check_unchanged(tmp_path / "final")
+
+
+def test_a_damaged_checkpoint_is_not_resumed(bases: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write = loop.write_training
+
+    def stop(out: Path, training: Training) -> None:
+        write(out, training)
+        if len(training.epochs) == 2:
+            raise Stopped
+
+    monkeypatch.setattr(loop, "write_training", stop)
+    with pytest.raises(Stopped):
+        trained(bases["llama"], tmp_path, epochs=3)
+    monkeypatch.undo()
+    (weights,) = tmp_path.glob("resume/checkpoint-*/model.safetensors")
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    said: list[str] = []
+    assert trained(bases["llama"], tmp_path, epochs=3, said=said).finished
+    assert not any("going on" in line for line in said)
+
+
+def test_a_trained_folder_is_private(bases: dict[str, str], tmp_path: Path):
+    trained(bases["llama"], tmp_path / "out", epochs=1)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert modes == {0o600}
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
 
 
 def test_unreadable_record_is_told(tmp_path: Path):

@@ -207,6 +207,7 @@ class Run:
             damage = self._content(name, entry)[1]
             if not damage:
                 self.echo(f"{name}: up to date")
+                partials.path_of(self.path(name)).unlink(missing_ok=True)  # a run was killed before it did that
                 return False
             self.echo(f"{name}: damaged ({damage}); making it again")
         elif entry is not None:

@@ -77,10 +77,7 @@ def train(job: Job, training: Training) -> Training:
     Goes on from the last whole checkpoint under OUT/resume where there is one.
     """
     folder = job.out / RESUME
-    resumed_from = last_checkpoint(folder)
-    training = replace(training, epochs=epochs_until(training, resumed_from))
-    if resumed_from:
-        job.echo(f"going on after {len(training.epochs)} finished passes")
+    training, resumed_from = resumable(job, training)
     causal = not job.model.config.is_encoder_decoder
     loss = TokenLoss(causal=causal, scored_tokens=training.epochs[-1].scored_tokens if training.epochs else 0)
     recorder = Recorder(job, training, loss=loss)
@@ -95,6 +92,21 @@ def train(job: Job, training: Training) -> Training:
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
     return recorder.training
+
+
+def resumable(job: Job, training: Training) -> tuple[Training, Path | None]:
+    """The record up to the pass after which training is resumed, and the checkpoint to resume from; None: from scratch."""
+    checkpoint = last_checkpoint(job.out / RESUME)
+    epochs = epochs_until(training, checkpoint)
+    folders = tuple(f"{epoch.folder}/" for epoch in epochs if epoch.folder)
+    kept = {name: known for name, known in training.files.items() if name.startswith(folders)}
+    if damage := damage_of(job.out, kept):
+        job.echo(f"{job.out}: damaged ({damage}); training again")
+        shutil.rmtree(job.out / RESUME)
+        return replace(training, epochs=(), files={}), None
+    if checkpoint:
+        job.echo(f"going on after {len(epochs)} finished passes")
+    return replace(training, epochs=epochs), checkpoint
 
 
 def restore_model(job: Job, folder: Path) -> None:

@@ -27,7 +27,7 @@ from transformers import TrainerControl, TrainerState, get_scheduler
 
 from rote.finetuning.accounting import Sampling, epsilon_of, noise_for, record_epsilon
 from rote.finetuning.encoding import IGNORED, Row
-from rote.finetuning.loop import SCHEDULES, Job, Recorder, epochs_until, finish_checkpoint, last_checkpoint
+from rote.finetuning.loop import SCHEDULES, Job, Recorder, finish_checkpoint, resumable
 from rote.finetuning.losses import Batch, Collator, TokenLoss, summed_losses
 from rote.finetuning.record import RESUME, Epoch, Privacy, Training
 from rote.records import content_id
@@ -57,8 +57,7 @@ def train_privately(job: Job, training: Training) -> Training:
         ConfigError: no noise keeps to the target ε.
     """
     plan = _plan(job)
-    checkpoint = last_checkpoint(job.out / RESUME)
-    training = replace(training, epochs=epochs_until(training, checkpoint), optimizer=_optimizer_line(job))
+    training, checkpoint = resumable(job, replace(training, optimizer=_optimizer_line(job)))
     counter = TokenLoss(
         causal=not job.model.config.is_encoder_decoder,
         scored_tokens=training.epochs[-1].scored_tokens if training.epochs else 0,
@@ -70,7 +69,6 @@ def train_privately(job: Job, training: Training) -> Training:
         state.max_steps = plan.sampling.steps
         trainer = _Steps(job, plan, recorder, state, is_batched=is_batched)
         if checkpoint:
-            job.echo(f"going on after {len(training.epochs)} finished passes")
             trainer.restore(checkpoint)
         trainer.run()
     job.echo(f"private: {cast(Privacy, recorder.training.privacy).sentence}")

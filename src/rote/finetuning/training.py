@@ -110,7 +110,7 @@ def _finetune(
 ) -> Training:
     settings = _settings(members, validation, canaries, mixed, base=base, config=config, dtype=dtype)
     known = _known_training(out, settings)
-    if known is not None and (damage := damage_of(out, known.files)):
+    if known is not None and known.finished and (damage := damage_of(out, known.files)):
         echo(f"{out}: damaged ({damage}); training again")
         shutil.rmtree(out / RESUME, ignore_errors=True)
         known = replace(known, finished=False, epochs=(), files={})
