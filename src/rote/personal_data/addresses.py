@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from rote.personal_data.recognized import Recognized
 from rote.records import Span
 
-_CAP = r"(?:[^\W\d_a-zà-öø-ÿ][\w']*(?:-[\w']+)*)"
+_CAP = r"(?:[^\W\d_a-zà-öø-ÿ][^\W\d_]*(?:['-][^\W\d_]+)*)"
+_STREET_WORD = rf"(?:{_CAP}|\d{{1,3}}(?:st|nd|rd|th))"
 _ENGLISH = (
     "street|str|st|road|rd|avenue|ave|lane|ln|drive|dr|court|ct|boulevard|blvd|place|pl|square|sq|terrace|ter|way|close|"
     "crescent|cres|parkway|pkwy|highway|hwy|row|walk|gardens?|mews|hill|wharf|quay|alley|circle|cir|trail|yard|grove|rise|"
@@ -20,6 +21,7 @@ _SHORT = {
     "blvd": "boulevard", "pl": "place", "sq": "square", "ter": "terrace", "cres": "crescent", "hwy": "highway",
 }  # fmt: skip
 _UNIT = r"(?:,? (?:Apt|Apartment|Flat|Suite|Unit|#)\.? ?\w{1,6})?"
+_UNIT_BEFORE = r"(?:\b(?:Apt|Apartment|Flat|Suite|Unit|Room|Lodge)\.? \w{1,4},? )?"
 _CITY = (
     rf"(?:,[ \n]{_CAP}(?: {_CAP}){{0,3}}"
     r"(?:,? [A-Z]{2},? \d{5}(?:-\d{4})?(?!\d)|,? [A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}(?!\w))?)?"
@@ -29,7 +31,8 @@ _ENDINGS = "straße|strasse|str\\.|weg|platz|gasse|allee|damm|ufer|straat|laan|p
 _OF = r"(?:de la |de l'|de los |del |della |du |des |de |d'|di |do |da |dos |das |la |le |les |l')?"
 _STREETS = (
     re.compile(
-        rf"(?<![\w.,/-])(?P<street>\d{{1,5}}[A-Za-z]?(?:-\d{{1,5}})?,? (?:{_CAP}\.? ){{1,4}}(?i:{_ENGLISH})\b)\.?{_UNIT}{_CITY}"
+        rf"{_UNIT_BEFORE}(?<![\w.,/-])(?P<street>\d{{1,5}}[A-Za-z]?(?:-\d{{1,5}})?,? (?:{_STREET_WORD}\.? ){{1,4}}(?i:{_ENGLISH})\b)\.?"
+        rf"{_UNIT}{_CITY}"
     ),
     re.compile(
         rf"(?<![\w.,/-])(?P<street>\d{{1,4}}(?: bis| ter)?,? (?i:rue|avenue|boulevard|bd|place|chemin|impasse|allée|quai|route) "

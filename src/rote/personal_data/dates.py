@@ -34,49 +34,15 @@ _MONTH = rf"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})(?![^\W
 _B = r"[ \n]"
 _OF = rf"{_B}(?:(?:of|de|del|di|do){_B})?"
 _UNITS = [
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]  # fmt: skip
 _ORDINALS = [
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-    "thirteenth",
-    "fourteenth",
-    "fifteenth",
-    "sixteenth",
-    "seventeenth",
-    "eighteenth",
-    "nineteenth",
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
+    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
     "twentieth",
-]
+]  # fmt: skip
 _DAY_WORDS = (
     {word: number for number, word in enumerate(_ORDINALS, 1)}
     | {f"twenty {word}": 20 + number for number, word in enumerate(_ORDINALS[:9], 1)}
@@ -93,14 +59,15 @@ _DAY = r"(?P<d>\d{1,2})"
 _YEAR = r"(?P<y>\d{4})(?!\d)"
 _SHORT_YEAR = r"(?P<y>\d{4}|'?\d\d)(?![\d:%]|[.,]\d)"
 _IN_FIGURES = (
-    re.compile(r"(?<![\d/.-])(?P<y>\d{4})(?P<s>[-/.] ?)(?P<m>\d{1,2})(?P=s)(?P<d>\d{1,2})(?![\d/-]|\.\d)"),
-    re.compile(r"(?<![\d/.-])(?P<a>\d{1,2})(?P<s>[-/.] ?)(?P<b>\d{1,2})(?P=s)(?P<y>\d{4}|\d{2})(?![\d/-]|\.\d)"),
+    re.compile(r"(?<![\d/.-])(?P<y>\d{4})(?P<s> ?[-/.] ?)(?P<m>\d{1,2})(?P=s)(?P<d>\d{1,2})(?![\d/-]|\.\d)"),
+    re.compile(r"(?<![\d/.-])(?P<a>\d{1,2})(?P<s> ?[-/.] ?)(?P<b>\d{1,2})(?P=s)(?P<y>\d{4}|\d{2})(?![\d/-]|\.\d)"),
     re.compile(r"(?<![\d/.-])(?P<a>\d{1,2})(?P<s> )(?P<b>\d{1,2}) (?P<y>(?:19|20)\d\d)(?![\d/-]| ?\d|\.\d)"),
 )
 _COMPACT = re.compile(r"(?<![\w/.-])(?P<y>(?:19|20)\d\d)(?P<m>[01]\d)(?P<d>[0-3]\d)(?![\w/-]|\.\d)")
 _WITH_MONTH = (
     re.compile(rf"(?<![\d.]){_DAY}(?:st|nd|rd|th|er|ter|º|°|\.)?{_OF}{_MONTH},?{_OF}{_YEAR}", re.IGNORECASE),
-    re.compile(rf"\b{_MONTH}{_B}{_DAY}(?:st|nd|rd|th)?,?{_B}{_YEAR}", re.IGNORECASE),
+    re.compile(rf"(?<![^\W\d_]){_MONTH}(?:{_B}|[-/]){_DAY}(?:st|nd|rd|th)?(?:,?{_B}|[-/,]){_YEAR}", re.IGNORECASE),
+    re.compile(rf"(?<![\d.]){_DAY}{_MONTH}{_YEAR}", re.IGNORECASE),
     re.compile(rf"(?<![\d.]){_DAY}[-/. ]{_MONTH}[-/. ]{_SHORT_YEAR}", re.IGNORECASE),
     re.compile(rf"(?<![\d/.-])(?P<y>\d{{4}})[-/. ]{_MONTH}[-/. ]{_DAY}(?!\d)", re.IGNORECASE),
 )
@@ -121,7 +88,7 @@ _BORN = (
     r"\bborn\b|\bbirth(?:day|date|[ -]date)?\b|\bd\.?o\.?b\b|\bgeb(?:oren|\.|urtsdatum|urtstag)|\bn[ée]e? le\b|"
     r"\bnaissance\b|\bnacid[oa]\b|\bnacimiento\b|\bnasc(?:id[oa]|imento)\b|\bnat[oa] il\b|\bnascita\b|\bgeboortedatum\b"
 )
-_BIRTH_BEFORE = re.compile(rf"(?:{_BORN})\.?[^.;\[\]]{{0,40}}$", re.IGNORECASE)
+_BIRTH_BEFORE = re.compile(rf"\bb\. ?$|(?:{_BORN})\.?[^.;\[\]]{{0,40}}$", re.IGNORECASE)
 _BIRTH_AFTER = re.compile(rf"^[^.;\n\[\]\d]{{0,15}}(?:{_BORN})", re.IGNORECASE)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from rote.personal_data.name_words import WORD, Kind, folded, kind_of, name_form, words_of
 from rote.personal_data.recognized import Recognized
 from rote.records import Span
+from rote.text import stop_words
 
 _LABEL = re.compile(rf"(?:^|\n)[ *]*({WORD})(?=\*{{0,2}}:(?:\s|$))")
 _FOLLOWING = rf"((?:{WORD})(?:\.? (?:{WORD})|\. ?(?:{WORD})){{0,3}})"
@@ -44,7 +45,8 @@ def _named_until(match: re.Match[str]) -> int:
     end = match.start(1)
     for word in re.finditer(WORD, match.group(1)):
         kind = kind_of(re.sub(r"'s$", "", word.group()))
-        if not _fits(word.group(), kind, is_first=end == match.start(1)):
+        ends_sentence = "." in match.string[end : match.start(1) + word.start()] and match.string[end - 2].isalpha()
+        if ends_sentence or not _fits(word.group(), kind, is_first=end == match.start(1)):
             break
         end = match.start(1) + word.end()
     return end
@@ -52,6 +54,8 @@ def _named_until(match: re.Match[str]) -> int:
 
 def _fits(written: str, kind: Kind, *, is_first: bool) -> bool:
     has_capital = written[0].isupper()
+    if not is_first and kind.is_frequent_surname and kind.word not in stop_words("en"):
+        return True
     if kind.is_title or (kind.is_ordinary and not (has_capital and (kind.is_given or kind.is_surname))):
         return False
     return has_capital or kind.is_given or (not is_first and kind.is_surname)

@@ -5,6 +5,9 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import islice
+
+from rote.text import stop_words
 
 UPPER = "".join(
     chr(code)
@@ -18,104 +21,17 @@ PARTICLES = (
     "de la|de los|de las|van der|van den|van de|von der|von und zu|de|da|di|del|della|den|der|dos|das|do|du|la|le|van|von|"
     "zu|zur|vom|ter|ten|bin|bint|ibn|al|el|ul|ben|abu|af|av"
 )
-_STRONG_TITLES = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "mx",
-        "dr",
-        "drs",
-        "prof",
-        "professor",
-        "herr",
-        "herrn",
-        "frau",
-        "fraulein",
-        "monsieur",
-        "madame",
-        "mademoiselle",
-        "mme",
-        "mlle",
-        "senor",
-        "senora",
-        "signor",
-        "signora",
-        "signore",
-        "sig",
-        "senhor",
-        "senhora",
-        "dona",
-        "dhr",
-        "mevr",
-        "dott",
-        "dottor",
-        "sra",
-        "srta",
-        "miss",
-        "messrs",
-    ]
-)
-_WEAK_TITLES = frozenset(
-    [
-        "doctor",
-        "nurse",
-        "sister",
-        "brother",
-        "father",
-        "mother",
-        "uncle",
-        "aunt",
-        "auntie",
-        "captain",
-        "capt",
-        "colonel",
-        "col",
-        "lieutenant",
-        "lt",
-        "sergeant",
-        "sgt",
-        "major",
-        "officer",
-        "pte",
-        "private",
-        "cpl",
-        "fr",
-        "br",
-        "detective",
-        "inspector",
-        "judge",
-        "justice",
-        "senator",
-        "sen",
-        "rep",
-        "governor",
-        "gov",
-        "president",
-        "reverend",
-        "rev",
-        "rabbi",
-        "imam",
-        "pastor",
-        "sir",
-        "lady",
-        "lord",
-        "dame",
-        "baron",
-        "baroness",
-        "countess",
-        "coach",
-        "matron",
-        "midwife",
-        "schwester",
-        "pfleger",
-        "doktor",
-        "docteur",
-        "doctora",
-    ]
-)
 _CONTRACTION = re.compile(r"'(?:ve|m|ll|d|re|t|s)$", re.IGNORECASE)
 _CLAN = re.compile(r"(?:Mc|Mac|O')[A-Z]")
+
+
+_LATIN = str.maketrans(
+    {"ł": "l", "ø": "o", "ı": "i", "đ": "d"}
+    | dict(zip("абвгґдезийклмнопрстуфыіэь", "abvggdeziyklmnoprstufyie'", strict=True))
+    | {"ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ю": "yu", "я": "ya", "ё": "e", "є": "ye", "ї": "yi", "ъ": ""}
+    | dict(zip("αβγδεζηθικλμνξοπρσςτυφχω", "avgdezitiklmnxoprsstyfxo", strict=True))
+)  # fmt: skip
+"""Letters without a Latin form of their own, and lower-case Cyrillic and Greek ones: as the lists write such names."""
 
 
 @cache
@@ -125,17 +41,25 @@ def words_of(name: str) -> frozenset[str]:
     return frozenset(folded(word) for line in lines if not line.startswith("#") for word in line.split())
 
 
+@cache
+def frequent_surnames() -> frozenset[str]:
+    """The 1,500 most frequent surnames."""
+    lines = (files("rote.personal_data") / "words" / "surnames.txt").read_text(encoding="utf-8").splitlines()
+    words = (word for line in lines if not line.startswith("#") for word in line.split())
+    return frozenset(islice(words, 1500))
+
+
 @lru_cache(maxsize=1 << 16)
 def folded(word: str) -> str:
     """Lower case, without accents, apostrophes and points."""
+    word = word.casefold()
     if not word.isascii():
-        word = word.translate(
-            {ord("ł"): "l", ord("Ł"): "L", ord("ø"): "o", ord("Ø"): "O", ord("ı"): "i", ord("đ"): "d"}
-        )
-        word = "".join(char for char in unicodedata.normalize("NFKD", word) if not unicodedata.combining(char))
-    return word.casefold().replace("'", "").replace(".", "")
+        decomposed = unicodedata.normalize("NFKD", word.translate(_LATIN))
+        word = "".join(char for char in decomposed if not unicodedata.combining(char)).translate(_LATIN)
+    return word.replace("'", "").replace(".", "")
 
 
+@lru_cache(maxsize=1 << 16)
 def name_form(written: str) -> str:
     """The same for all ways to write a name: lower case, without accents, points, hyphens and a genitive's s.
 
@@ -146,10 +70,12 @@ def name_form(written: str) -> str:
     return " ".join(filter(None, map(folded, words)))
 
 
+PARTICLE_WORDS = frozenset(re.findall("[a-z]+", PARTICLES))
+
+
 def name_parts(form: str) -> list[str]:
     """The words of a form that may stand for the whole name: no initials, no particles."""
-    particles = PARTICLES.split("|")
-    return [part for part in form.split() if len(part) > 1 and part not in particles] if " " in form else []
+    return [part for part in form.split() if len(part) > 1 and part not in PARTICLE_WORDS] if " " in form else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +92,7 @@ class Kind:
     """An ordinary word (of two with a hyphen: both), or a place, an institution …"""
     is_no_name: bool
     is_surname: bool
+    is_frequent_surname: bool
     is_title: bool
     is_strong_title: bool
 
@@ -184,7 +111,8 @@ def kind_of(written: str) -> Kind:
         is_ordinary=bool(_CONTRACTION.search(written))
         or all(piece in ordinary or piece in no_names for piece in pieces),
         is_no_name=word in no_names,
-        is_surname=pieces[-1] in words_of("surnames") or bool(_CLAN.match(written)),
-        is_title=word in _STRONG_TITLES or word in _WEAK_TITLES,
-        is_strong_title=word in _STRONG_TITLES,
+        is_surname=(pieces[-1] in words_of("surnames") and word not in stop_words("en")) or bool(_CLAN.match(written)),
+        is_frequent_surname=pieces[-1] in frequent_surnames(),
+        is_title=word in words_of("titles") or word in words_of("weak_titles"),
+        is_strong_title=word in words_of("titles"),
     )

@@ -52,6 +52,7 @@ _NORTH_AMERICAN = re.compile(
     re.IGNORECASE,
 )
 _PAIRS = re.compile(rf"{_BEFORE_PHONE}0\d(?:[-. ]\d\d){{4}}(?![\w-]|[.,]\d)")
+_MOBILE = re.compile(rf"{_BEFORE_PHONE}(?:07\d{{9}}|0[67]\d{{8}}|01[5-7]\d{{8,9}})(?![\w-]|[.,]\d)")
 # Groups of digits with separators; the whole is no part of a longer number. Atomic: hostile digits cost no time.
 _PHONE = re.compile(
     rf"{_BEFORE_PHONE}(?!\((?:19|20)\d\d\))"
@@ -64,14 +65,16 @@ _LOCAL_PHONE = re.compile(
 )
 _PHONE_CONTEXT = re.compile(
     r"\b(?:phones?|ph|tel(?:e(?:phone|fon))?|cell|mobile|mob|handy|fax|call(?:s|ed|ing)?|ring|dial|reach(?:ed)?|whatsapp|sms|"
-    r"t[ée]l[ée]phone|tel[ée]fono|telefone|telefono|telefoon|contact number)\b"
+    r"t[ée]l[ée]phone|tel[ée]fono|telefone|telefono|telefoon|(?:my|his|her|their|our|contact|home|work) number|number is)\b"
     r"[^\n]{0,30}$",
     re.IGNORECASE,
 )
-_RECORD = re.compile(r"(?<![\w-])(?:[A-Z]{1,4}[-/]?)?\d{4,12}(?:[-/]\d{1,6})?(?![\w-]|[.,]\d)")
+_RECORD = re.compile(
+    r"(?<![\w-])(?:(?:[A-Z]{1,4}[-/]?)?\d{4,12}(?:[-/]\d{1,6})?|\d{2,3}(?:-\d{2,4}){1,3}|\d{3} \d{3}(?: \d{3,4})?)(?![\w-]|[.,]\d)"
+)
 _RECORD_CONTEXT = re.compile(
     r"(?<![&?])\b(?:MRN|NHS|ID|patient|record|chart|case|file|account|acct|policy|member|customer|client|insurance|passport|"
-    r"licen[cs]e|reference|ref|invoice|claim|employee|student|Akte|Akten|Patienten?|Kunden?|Versicherten?|Rechnungs?)"
+    r"licen[cs]e|reference|ref|invoice|claim|employee|student|hospital|unit|enrol?ment|tax|visa|permit|Akte|Akten|Patienten?|Kunden?|Versicherten?|Rechnungs?)"
     r"(?:\.?[- ]?(?:id|number|num|nummer|no|nr|file|chart|record))?\b\.?(?:\s?(?:is|was|:|#|=|ist)){0,2}\s{0,2}#?$",
     re.IGNORECASE,
 )
@@ -181,6 +184,7 @@ LATER_PATTERNS = (
     Pattern("RECORD_NUMBER", _RECORD, _record, _RECORD_CONTEXT),
     Pattern("PHONE", _NORTH_AMERICAN, _phone),
     Pattern("PHONE", _PAIRS, _phone),
+    Pattern("PHONE", _MOBILE, _phone),
     Pattern("PHONE", _PHONE, _phone),
     Pattern("PHONE", _LOCAL_PHONE, _phone, _PHONE_CONTEXT),
     Pattern("IP_ADDRESS", _IPV4, _ip),

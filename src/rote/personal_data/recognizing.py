@@ -1,6 +1,7 @@
 """The built-in recogniser: patterns with their checks, calendars, word lists. No model and no download."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from rote.personal_data.addresses import find_addresses
 from rote.personal_data.dates import find_dates
@@ -42,8 +43,8 @@ class BuiltInRecognizer:
         return [item for item, _ in _candidates(text)]
 
 
-def _candidates(text: str) -> Iterator[tuple[Recognized, bool]]:
-    """Everything that passes its check, whoever may claim characters first, first; and whether the text says what it is."""
+def find_all_but_names(text: str) -> Iterator[tuple[Recognized, bool]]:
+    """What has a form of its own, whoever may claim characters first, first; and whether the text says what it is."""
     yield from find_links(text)
     regions = number_regions(text)
     yield from find_patterns(text, PATTERNS, regions)
@@ -52,4 +53,9 @@ def _candidates(text: str) -> Iterator[tuple[Recognized, bool]]:
     yield from find_patterns(text, LATER_PATTERNS, regions)
     yield from find_hexadecimal(text)
     yield from find_addresses(text)
-    yield from find_names(text)
+
+
+@lru_cache(maxsize=4)
+def _candidates(text: str) -> tuple[tuple[Recognized, bool], ...]:
+    """Kept for a while: what is certain and what is possible are asked for one after the other."""
+    return (*find_all_but_names(text), *find_names(text))
