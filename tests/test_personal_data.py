@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rote.personal_data.checks import is_social_security_number, passes_luhn, passes_mod_97
+from rote.personal_data.finding import Finder
 from rote.personal_data.recognized import TYPES
 from rote.personal_data.recognizing import BuiltInRecognizer
 
@@ -122,6 +123,141 @@ def test_social_security_numbers() -> None:
 def test_phone_numbers(written: str, form: str) -> None:
     assert forms(f"reach me at {written}, after six") == [("PHONE", form)]
     assert found(f"reach me at {written}, after six") == [("PHONE", written)]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("call,555-123-4567", ["555-123-4567"]),
+        ("home/555-123-4567/555-123-4568", ["555-123-4567", "555-123-4568"]),
+        ("at 555\u2013123\u20134567 or 555\u00a0123\u00a04567", ["555\u2013123\u20134567", "555\u00a0123\u00a04567"]),
+        ("at (555)\u00a0123\u20114567 or 555.123.4567", ["(555)\u00a0123\u20114567", "555.123.4567"]),
+        ("tel:+1-555-123-4567 ext. 89", ["+1-555-123-4567 ext. 89"]),
+        (
+            "\uff15\uff15\uff15-123-4567, 5\u200b55-123-45\u200b67",
+            ["\uff15\uff15\uff15-123-4567", "5\u200b55-123-45\u200b67"],
+        ),
+        ("wrapped 555-\n123-4567", ["555-\n123-4567"]),
+        ("06.12.34.56.78, 07700 900123, 07700900123", ["06.12.34.56.78", "07700 900123", "07700900123"]),
+        ("+442079460958 or +91 98765 43210", ["+442079460958", "+91 98765 43210"]),
+        ("my number is 5551234567", ["5551234567"]),
+    ],
+)
+def test_telephone_numbers_however_they_are_set(text: str, written: list[str]) -> None:
+    assert [item.span.of(text) for item in Finder(RECOGNIZER).find(text) if item.type == "PHONE"] == written
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("30 November 1957", "1957-11-30"),
+        ("November 30th, 1957", "1957-11-30"),
+        ("the 30th of November, 1957", "1957-11-30"),
+        ("30-Nov-57", "1957-11-30"),
+        ("30NOV1957", "1957-11-30"),
+        ("Nov-30-1957", "1957-11-30"),
+        ("07/19/1999", "1999-07-19"),
+        ("19.07.1999", "1999-07-19"),
+        ("19. 07. 1999", "1999-07-19"),
+        ("19 / 07 / 1999", "1999-07-19"),
+        ("1999/07/19", "1999-07-19"),
+        ("3 Feb '80", "1980-02-03"),
+        ("1er janvier 1980", "1980-01-01"),
+        ("3 de febrero de 1982", "1982-02-03"),
+        ("7 de março de 1984", "1984-03-07"),
+        ("8 oktober 1985", "1985-10-08"),
+        ("5 maggio 1983", "1983-05-05"),
+        ("July twenty ninth two thousand eight", "2008-07-29"),
+        ("third of May, nineteen eighty-four", "1984-05-03"),
+        ("March 3, nineteen oh five", "1905-03-03"),
+        ("30\nNovember 1957", "1957-11-30"),
+    ],
+)
+def test_dates_without_context(written: str, form: str) -> None:
+    assert forms(f"They met on {written}, at noon.") == [("DATE", form)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I have 9 April 1953 as your birthday.",
+        "could you give me your date of birth?\n21 January 1968.",
+        "Roe (b. 2 March 1990)",
+        "DOB 19800203",
+        "d.o.b. 16 February 1986",
+    ],
+)
+def test_dates_that_are_called_a_birth(text: str) -> None:
+    assert [kind for kind, _ in found(text) if kind.endswith("DATE")] == ["BIRTH_DATE"]
+
+
+# Published examples of the numbers' descriptions, or numbers whose check digits were worked out by hand.
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("NINO AB 12 34 56 C", "AB 12 34 56 C"),
+        ("NHS number 943 476 5919", "943 476 5919"),
+        ("DNI 12345678Z", "12345678Z"),
+        ("codice fiscale RSSMRA85T10A562S", "RSSMRA85T10A562S"),
+        ("AHV 756.9217.0769.85", "756.9217.0769.85"),
+        ("CPF 111.444.777-35", "111.444.777-35"),
+        ("personnummer 640823-3234", "640823-3234"),
+        ("HETU 131052-308T", "131052-308T"),
+        ("Steuer-ID 36 574 261 809", "36 574 261 809"),
+        ("PESEL 44051401359", "44051401359"),
+        ("BSN 111222333", "111222333"),
+        ("SIN 046 454 286", "046 454 286"),
+        ("id 11010519491231002X", "11010519491231002X"),
+    ],
+)
+def test_national_numbers(text: str, number: str) -> None:
+    assert ("NATIONAL_ID", number) in found(text)
+    digit = max(place for place, char in enumerate(number) if char.isdigit())
+    wrong = number[:digit] + str((int(number[digit]) + 1) % 10) + number[digit + 1 :]
+    if not text.startswith("NINO"):  # has no check digit
+        assert "NATIONAL_ID" not in [kind for kind, _ in found(text.replace(number, wrong))]
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "form"),
+    [
+        ("at 17 Tinder Lane, Corvanwick.", "17 Tinder Lane, Corvanwick", "17 tinder lane"),
+        ("221B Baker Street, London NW1 6XE", "221B Baker Street, London NW1 6XE", "221b baker street"),
+        ("1600 Main Ave, Springfield, IL 62701", "1600 Main Ave, Springfield, IL 62701", "1600 main avenue"),
+        ("Flat 3, 27 Gasworks Parade", "Flat 3, 27 Gasworks Parade", "27 gasworks parade"),
+        ("Hauptstraße 5, 10115 Berlin", "Hauptstraße 5, 10115 Berlin", "hauptstrasse 5"),
+        ("12 rue de la Paix, 75002 Paris", "12 rue de la Paix, 75002 Paris", "12 rue de la paix"),
+        ("Calle Mayor 10", "Calle Mayor 10", "calle mayor 10"),
+        ("P.O. Box 123", "P.O. Box 123", "p o box 123"),
+    ],
+)
+def test_postal_addresses(text: str, address: str, form: str) -> None:
+    assert ("ADDRESS", address) in found(text)
+    assert ("ADDRESS", form) in forms(text)
+
+
+@pytest.mark.parametrize("text", ["12 angry men", "in 5 minutes he drove", "17 of the lanes", "Weg 5 Sterne"])
+def test_what_is_no_address(text: str) -> None:
+    assert "ADDRESS" not in [kind for kind, _ in found(text)]
+
+
+def test_machines_and_logins() -> None:
+    text = (
+        "https://ann:secret@host.example.org/x from 203.0.113.7 and 2001:db8::1, not 127.0.0.1, version 1.2.3.4 or ::"
+    )
+    assert found(text) == [
+        ("URL_LOGIN", "https://ann:secret@host.example.org"),
+        ("IP_ADDRESS", "203.0.113.7"),
+        ("IP_ADDRESS", "2001:db8::1"),
+    ]
+
+
+def test_mail_of_other_alphabets_and_written_out() -> None:
+    assert found("ann.o+tag@exämple.org, müller@example.de") == [
+        ("EMAIL", "ann.o+tag@exämple.org"),
+        ("EMAIL", "müller@example.de"),
+    ]
+    assert forms("ann [at] example [dot] org") == [("EMAIL", "ann@example.org")]
 
 
 def test_a_local_number_needs_a_word_that_says_so() -> None:

@@ -23,7 +23,7 @@ _SHORT = {
 _UNIT = r"(?:,? (?:Apt|Apartment|Flat|Suite|Unit|#)\.? ?\w{1,6})?"
 _UNIT_BEFORE = r"(?:\b(?:Apt|Apartment|Flat|Suite|Unit|Room|Lodge)\.? \w{1,4},? )?"
 _CITY = (
-    rf"(?:,[ \n]{_CAP}(?: {_CAP}){{0,3}}"
+    rf"(?:,[ \n]{_CAP}(?!\w)(?: {_CAP}(?!\w)){{0,3}}"
     r"(?:,? [A-Z]{2},? \d{5}(?:-\d{4})?(?!\d)|,? [A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}(?!\w))?)?"
 )
 _POSTCODE_CITY = rf"(?:,?[ \n](?:[A-Z]{{1,2}}-)?\d{{4,5}} (?:[A-Z]{{2}} )?{_CAP}(?: {_CAP})?)?"

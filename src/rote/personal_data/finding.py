@@ -59,8 +59,7 @@ class Finder:
 
     def find_possible(self, text: str) -> set[Key]:
         """Keys of all that the text may hold, context or not: what it shows to whoever reads it. Names by their parts, too."""
-        plain = plain_of(text).text
-        keys = {item.key for item in (*self._recognizer.find_possible(plain), *self._claims(plain))}
+        keys = {item.key for item in (*self.find(text), *self._recognizer.find_possible(plain_of(text).text))}
         keys |= {("DATE", form) for type_, form in keys if type_ == "BIRTH_DATE"}
         return keys | {("NAME", part) for type_, form in keys if type_ == "NAME" for part in name_parts(form)}
 
@@ -102,6 +101,7 @@ class _Names:
             words = form.split()
             if len(words) > 1 and max(map(len, words)) > 1:
                 self._by_first[words[0]].append((words, form))
+                self._by_first[words[-1]].append(([words[-1], *words[:-1]], form))
         for names in self._by_first.values():
             names.sort(key=lambda name: -len(name[0]))
 
@@ -114,13 +114,17 @@ class _Names:
         for at, word in enumerate(words):
             for name, form in self._by_first.get(word, ()):
                 end = at + len(name)
-                if words[at:end] == name and _stand_together(text, places[at:end]):
+                is_turned = name != form.split()
+                if words[at:end] == name and _stand_together(text, places[at:end], is_turned=is_turned):
                     yield Recognized("NAME", Span(places[at][0], places[end - 1][1]), form)
                     break
 
 
-def _stand_together(text: str, places: list[tuple[int, int]]) -> bool:
-    gaps = (text[one[1] : other[0]] for one, other in pairwise(places))
+def _stand_together(text: str, places: list[tuple[int, int]], *, is_turned: bool) -> bool:
+    """Whether nothing but blanks, a hyphen or a point stands between the words; where the last comes first, a comma."""
+    gaps = [text[one[1] : other[0]] for one, other in pairwise(places)]
+    if is_turned and gaps.pop(0) not in (",", ", ", ",\n"):
+        return False
     return all(re.fullmatch(r"\.?[ \n]{1,3}|[-.]", gap) for gap in gaps)
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from rote.personal_data.name_words import WORD, Kind, folded, kind_of, name_form, words_of
+from rote.personal_data.name_words import UPPER, WORD, Kind, folded, kind_of, name_form, words_of
 from rote.personal_data.recognized import Recognized
 from rote.records import Span
 from rote.text import stop_words
@@ -23,7 +23,7 @@ _TURNED = re.compile(
 _MAY_HOLD_CUE = re.compile(r"[Nn]ame|NAME|heiße|appelle|llamo|nombre|chiamo|nome|naam|heter")
 _WEAK_CUES = re.compile(
     rf"(?:\b(?:I'm|I am|[Tt]his is|[Cc]all me|[Dd]ear|Hi|Hello|Hey|signed|Signed)|"
-    rf"\b(?:[Rr]egards|[Ss]incerely|[Tt]hanks|[Tt]hank you|[Cc]heers|[Bb]est|[Ll]ove|[Yy]ours)[,!.]?) ?\n{{0,2}}({WORD})(?![\w@])"
+    rf"\b(?:[Rr]egards|[Ss]incerely|[Tt]hanks|[Tt]hank you|[Cc]heers|[Bb]est|[Ll]ove|[Yy]ours)[,!.]?) ?\n{{0,2}}(?=[{UPPER}])({WORD})(?![\w@])"
 )
 
 
