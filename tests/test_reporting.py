@@ -103,7 +103,7 @@ def test_the_verdict_names_the_own_prompt_and_the_level() -> None:
     config = replace(config, scoring=replace(config.scoring, confidence=0.9))
     found = verdict([rate("extractable", 3, 10, "tuned", "member")], config)
     assert re.fullmatch(
-        r"Of 10 member records, 3 \(30\.0 %, 90 % interval .*\) come out .* from their own prompt; no non-members .*\.",
+        r"Of 10 member records, 3 \(30\.0 %, 90 % interval .*\) come out .* from their own prompt\. No non-members .*\.",
         found,
     )
 
@@ -121,8 +121,8 @@ def test_a_verdict_without_measurement_says_why() -> None:
 def test_missing_controls_and_missing_values_are_caveats(tmp_path: Path) -> None:
     made = make_run(tmp_path / "bare", base=False, nonmembers=())
     report = reporting.report(made.run, made.config)
-    assert "nothing of it can be put down to the fine-tuning, since no base model was run" in report.verdict
-    assert "no non-members were given, so what comes out of unseen records is not known" in report.verdict
+    assert "Nothing of it can be put down to the fine-tuning, since no base model was run" in report.verdict
+    assert "No non-members were given, so what comes out of unseen records is not known" in report.verdict
     said = " ".join(report.caveats)
     assert re.search(r"No base model was run", said)
     assert re.search(r"No non-members were given", said)

@@ -74,7 +74,7 @@ def test_the_verdict_names_the_best_membership_score_with_its_controls() -> None
     nothing_out = [rate(metric, 0, 60, "tuned", "member") for metric in ("extractable", "verbatim")]
     text = verdict(nothing_out, CONFIG, separations=rows)
     assert re.search(
-        r"the best of 2 membership scores \(.+\) distinguishes members from non-members: AUC 0\.998 \(0\.978–1\.000\); "
+        r"The best of 2 membership scores \(.+\) distinguishes members from non-members: AUC 0\.998 \(0\.978–1\.000\); "
         r"base model 0\.500 \(.*\), without any model 0\.510 \(.*\)",
         text,
     )
@@ -97,7 +97,7 @@ def test_a_score_at_chance_is_no_discovery() -> None:
 def test_a_row_that_is_generic_almost_everywhere_ends_with_that_in_the_verdict() -> None:
     rows = [*of_both(1, 0), rate("generic", 55, 56, "tuned", "member")]
     text = verdict(rows, CONFIG)
-    assert "55 of 56 member generations match phrasing that non-members hold too, that is discounted" in text
+    assert " 55 of 56 member generations match phrasing that non-members hold too, that is discounted" in text
     assert "hold too" not in verdict([*of_both(60, 0), rate("generic", 3, 100, "tuned", "member")], CONFIG)
 
 

@@ -29,7 +29,7 @@ def verdict(
     attribution: str = "",
     separations: Sequence[Separation] = (),
 ) -> str:
-    """One sentence: how many members come out, with interval, beside the base model and non-members.
+    """How many members come out, with interval, beside the base model and non-members, in one sentence; and what limits it.
 
     Made of the rates "extractable" and "verbatim", as far as they were measured; where neither was, it says why.
 
@@ -42,7 +42,7 @@ def verdict(
     membership = membership_clause(separations, confidence=config.scoring.confidence)
     measured = [metric for metric in TEXT_METRICS if _value(find(estimates, metric)) is not None]
     if not measured:
-        return " ".join(filter(None, [_not_measured(estimates), f"{_capital(membership)}." if membership else ""]))
+        return _not_measured(estimates) + (f" {_capital(membership)}." if membership else "")
     first, *others = [item for metric in measured if (item := find(estimates, metric))]
     level = f"{100 * config.scoring.confidence:g} % interval"
     clauses = [f"{_count(first)} ({percent(first.value or 0)}, {level} {interval(first)}) come out {_words(first)}"]
@@ -54,8 +54,9 @@ def verdict(
     if config.generation.prompt == "record":
         source = "from their own prompt"
     main = f"Of {first.n:,} member records, {clauses[0]} {source}" + "".join(f" and {item}" for item in clauses[1:])
-    said = [main, attribution, _controls(estimates, measured), _strangers(estimates), membership]
-    return "; ".join(filter(None, [*said, *_uncounted_clauses(estimates), _no_control(estimates)])) + "."
+    counts = "; ".join(filter(None, [main, _controls(estimates, measured), _strangers(estimates)]))
+    said = [counts, attribution, membership, *_uncounted_clauses(estimates), _no_control(estimates)]
+    return " ".join(f"{_capital(sentence)}." for sentence in said if sentence)
 
 
 def caveats(estimates: Sequence[Estimate]) -> list[str]:
