@@ -10,7 +10,7 @@ from report_data import rate
 from rote.config import AuditConfig
 from rote.records import Comparison, Estimate, Separation, Split
 from rote.reporting.attribution import attribution, membership_clause
-from rote.reporting.verdict import left_out_sentence, verdict
+from rote.reporting.verdict import caveats, left_out_sentence, verdict
 from rote.scoring.columns import LEFT_OUT, SAME_RECORD
 
 CONFIG = AuditConfig()
@@ -130,3 +130,11 @@ def test_what_leaving_contained_non_members_out_changes_is_said_in_numbers() -> 
     assert left_out_sentence(rows[1:2]) == ""
     few = [replace(rows[0], low=None, high=None, n=2)]
     assert "The loss of 2 of them is 1.18 (too few for an interval)" in left_out_sentence(few)
+
+
+def test_a_run_whose_non_members_were_all_left_out_has_no_control_and_says_why() -> None:
+    rows = [rate("verbatim", 5, 100, "tuned", "member"), rate("verbatim", 0, 100, "base", "member")]
+    rows.append(loss(1.18, 14, stratum=LEFT_OUT))
+    assert "All non-members were left out, since members hold their text, so what" in verdict(rows, CONFIG)
+    assert any(caveat.startswith("All non-members were left out") for caveat in caveats(rows))
+    assert "that of the other" not in left_out_sentence(rows)

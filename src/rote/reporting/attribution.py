@@ -56,8 +56,8 @@ def membership_clause(separations: Sequence[Separation], *, confidence: float) -
         none = "the one membership score does not distinguish" if len(measured) == 1 else (
             f"none of {len(measured)} membership scores distinguishes"
         )  # fmt: skip
-        return f"{none} members from non-members (best: {title_of(best.metric)}, {figure})"
-    return f"{count} ({title_of(best.metric)}) distinguishes members from non-members: {figure}"
+        return f"{none} members from non-members (best: “{title_of(best.metric)}”, {figure})"
+    return f"{count} (“{title_of(best.metric)}”) distinguishes members from non-members: {figure}"
 
 
 def _counted(pair: Comparison) -> str:

@@ -74,8 +74,8 @@ def _missing_controls(estimates: Sequence[Estimate]) -> Iterator[str]:
     models = {item.model for item in estimates}
     if "base" not in models:
         yield "No base model was run: what it knew before fine-tuning, and so what is due to fine-tuning, cannot be told."
-    if not any(item.split == "non-member" for item in estimates):
-        yield "No non-members were given: what these rates are for records that the model has never seen is not known."
+    if not _has_nonmembers(estimates):
+        yield f"{_why_none(estimates)}: what these rates are for records that the model has never seen is not known."
     if "shuffled" not in models:
         yield "The shuffled control was not run: how often unrelated texts match by chance is not known."
     if "true-suffix" not in models:
@@ -171,9 +171,20 @@ def _uncounted_clauses(estimates: Sequence[Estimate]) -> Iterator[str]:
 
 def _no_control(estimates: Sequence[Estimate]) -> str:
     """Which controls there are none of; no base model is said with the attribution."""
-    if any(item.split == "non-member" for item in estimates):
+    if _has_nonmembers(estimates):
         return ""
-    return "no non-members were given, so what comes out of unseen records is not known"
+    return f"{_why_none(estimates)}, so what comes out of unseen records is not known"
+
+
+def _has_nonmembers(estimates: Sequence[Estimate]) -> bool:
+    """Whether any figure is of non-members that are a control."""
+    return any(item.split == "non-member" and item.stratum != LEFT_OUT for item in estimates)
+
+
+def _why_none(estimates: Sequence[Estimate]) -> str:
+    if any(item.stratum == LEFT_OUT for item in estimates):
+        return "All non-members were left out, since members hold their text"
+    return "No non-members were given"
 
 
 def _capital(text: str) -> str:
