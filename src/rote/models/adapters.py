@@ -6,7 +6,7 @@ can be merged, whether it can be run unmerged, and whether it loads to the same 
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -131,6 +131,7 @@ def apply_adapter(adapter: str, load_base: "Callable[[], PreTrainedModel]", prob
             )
         del base, adapted
         adapted = inject(load_base(), adapter, config)
+        _check_sight(config, said, probe, adapted, tolerance=tolerance)
     note = f"the {_kind(config)} adapter is run beside the weights, not merged into them: {why}"
     return Adapted(cast("PreTrainedModel", adapted.get_base_model()), notes=(note,))
 
@@ -200,6 +201,19 @@ def _check_repeatable(config: "PeftConfig", said: "torch.Tensor", again: "torch.
         raise ValueError(
             f"loaded twice it gives other weights (log-probabilities differ by up to {apart:.2g} nats): its start "
             f"({start!r}) is computed anew at random at each load, so that nobody can load what was trained; {CONVERT}"
+        )
+
+
+def _check_sight(
+    config: "PeftConfig", said: "torch.Tensor", probe: Probe, adapted: "PeftModel", *, tolerance: float
+) -> None:
+    """Weights see what the model sees; layers beside them may look at the whole text."""
+    shorter = replace(probe, places=max(1, len(said) // 2)).log_probabilities(adapted)
+    apart = largest_difference(said[: len(shorter)], shorter)
+    if apart > tolerance:
+        raise ValueError(
+            f"what the {_kind(config)} adapter does to a token depends on the tokens after it (log-probabilities differ by "
+            f"up to {apart:.2g} nats where the text ends earlier), so nothing it predicts can be scored"
         )
 
 

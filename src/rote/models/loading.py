@@ -210,7 +210,13 @@ def _load_adapted(
     with reading(f"{source}: the tokenizer does not fit"):
         if not is_resized:
             check_vocabulary(source, loaded[0], opened.tokenizer)
-        probe = make_probe(loaded[0], opened.tokenizer, also=trained, context=context)
+        probe = make_probe(
+            loaded[0],
+            opened.tokenizer,
+            trained=trained,
+            invoking=getattr(settings, "alora_invocation_tokens", None) or (),
+            context=context,
+        )
     adapted = apply_adapter(adapter, base, probe)
     return Adapted(adapted.model, adapted.virtual_ids, (*_base_note(source, settings), *notes, *adapted.notes))
 

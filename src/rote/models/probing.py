@@ -29,16 +29,19 @@ class Probe:
     """Ids that stand before the others where the model reads a prompt."""
     has_task: bool = False
     """Whether the model asks for the number of a task; it gets 0."""
+    places: int | None = None
+    """A decoder reads only so many of them; None: all."""
 
     def log_probabilities(self, model: "nn.Module") -> "torch.Tensor":
         """ln p of every token of the vocabulary at every place, at batch 1, without padding and cache ("place token")."""
         import torch
 
         device = next(model.parameters()).device
-        ids = torch.tensor([[*self.before, *self.ids]], device=device)
+        written = self.ids[: self.places]
+        ids = torch.tensor([[*self.before, *(self.ids if self.is_encoder_decoder else written)]], device=device)
         read = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         if self.is_encoder_decoder:
-            read["decoder_input_ids"] = torch.tensor([self.ids], device=device)
+            read["decoder_input_ids"] = torch.tensor([written], device=device)
         if self.has_task:
             read["task_ids"] = torch.zeros(1, dtype=torch.long, device=device)
         with torch.inference_mode():
@@ -47,22 +50,30 @@ class Probe:
 
 
 def make_probe(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", *, also: Sequence[int] = (), context: int
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    trained: Sequence[int] = (),
+    invoking: Sequence[int] = (),
+    context: int,
 ) -> Probe:
-    """A short text in the model's tokens, the last tokens that the tokenizer has, and the given ones.
+    """A short text in the model's tokens, with the last tokens that the tokenizer has and the given ones in it.
 
     Args:
         model: what the ids are for; it has at least as many embeddings as the tokenizer has tokens.
         tokenizer: cuts the text.
-        also: ids that the adapter trains.
+        trained: ids whose embeddings the adapter trains.
+        invoking: ids that switch the adapter on where they stand together.
         context: longest input.
     """
     text = list(tokenizer(TEXT, add_special_tokens=False, verbose=False)["input_ids"])
     last = range(max(0, len(tokenizer) - ADDED_TOKENS), len(tokenizer))
     known = {id_ for id_ in tokenizer.all_special_ids if id_ is not None}
-    added = [id_ for id_ in (*last, *list(also)[:ADDED_TOKENS]) if id_ not in known]
+    added = [id_ for id_ in (*last, *trained[:ADDED_TOKENS]) if id_ not in known]
+    added += invoking[:ADDED_TOKENS]
     room = max(1, min(MAX_TOKENS, context // 2) - len(added))
-    return Probe(tuple([*text[:room], *added][: max(1, context)]), bool(model.config.is_encoder_decoder))
+    ids = [*text[: room // 2], *added, *text[room // 2 : room]]
+    return Probe(tuple(ids[: max(1, context)]), bool(model.config.is_encoder_decoder))
 
 
 def largest_difference(one: "torch.Tensor", other: "torch.Tensor") -> float:

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ROWS_OF_LORA = "lora_B.weight"
-WHOLE_ROWS = ("weight", "base_layer.weight", "modules_to_save.weight", ROWS_OF_LORA)
+WHOLE_ROWS = (
+    "weight",
+    "base_layer.weight",
+    "token_adapter.base_layer.weight",
+    "modules_to_save.weight",
+    ROWS_OF_LORA,
+)
 """Tensors of an embedding in an adapter's file that have a row for each token; `lora_embedding_A` has a column."""
 
 
