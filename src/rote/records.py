@@ -253,6 +253,54 @@ class Recheck:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RenderingPass:
+    """The loss of one model on one member's completion, with the record rendered in one way; see `rote.rendering`."""
+
+    example_id: str
+    group: str
+    model: str
+    """"tuned" or "base"."""
+    rendering: str
+    """In words; "as audited" is what all other figures of the run are of."""
+    remedy: str
+    """What has to be given so that the audit renders the records so."""
+    nats: float
+    """Minus the sum of the log-probabilities of the tokens that hold a character of the completion."""
+    tokens: int
+    """How many these are as audited: the same for all renderings, so that their losses can be compared."""
+    uniform: float
+    """Loss of a model that finds every token of the vocabulary equally likely, in nats a token."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Difference:
+    """A mean of differences paired by record, with its interval; clusters are the duplicate groups."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RenderingLoss:
+    """How well the models know the members' completions in one rendering: means over records, in nats a token."""
+
+    rendering: str
+    remedy: str
+    records: int
+    tuned: float
+    base: float | None
+    """None where there is no base model, or it was not tried in this rendering."""
+    uniform: float
+    learned: Difference | None
+    """Base minus tuned loss: what the fine-tuning taught."""
+    better: Difference | None
+    """Tuned loss as audited minus that in this rendering; None as audited."""
+    beyond_base: Difference | None
+    """By how much `better` is above the same difference under the base model."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Candidate:
     """One training text to align a generation with. `rank` counts from 1; the own record is always among them."""
 

@@ -109,6 +109,7 @@ def generate(config: AuditConfig, run: Run) -> int:
             runs.AGREEMENTS,
             runs.TOKEN_SCORES,
             runs.RECHECKS,
+            runs.RENDERING_PASSES,
             runs.EXPOSURES,
             runs.LEFT_OUT_LOSSES,
         )
@@ -121,6 +122,7 @@ def make_prompts(config: AuditConfig, run: Run) -> "tuple[AuditConfig, CutPrompt
     from rote import left_out
     from rote.generation import moved_sentence, resolved
     from rote.models import is_encoder_decoder, tokenizer_digest
+    from rote.rendering import measuring as renderings
 
     tuned = audited_models(config.model)["tuned"]
     encoder_decoder = is_encoder_decoder(tuned[0], trust_remote_code=config.model.trust_remote_code)
@@ -132,6 +134,7 @@ def make_prompts(config: AuditConfig, run: Run) -> "tuple[AuditConfig, CutPrompt
     if moved:
         run.echo(moved)
     run.note(prompt_notes=[moved] if moved else [])
+    renderings.show_record(config, run, tuned, cutting.prompts)
     tokenizer = tokenizer_digest(tokenizer_folder(config.model, tuned))
     key: dict[str, Json] = {"prompt": settings.prompt, "prefix_tokens": settings.prefix_tokens, "tokenizer": tokenizer}
     key |= {"prompt_noise": settings.prompt_noise}
@@ -259,6 +262,8 @@ def score(config: AuditConfig, run: Run) -> int:
     """Stage 6: scores, then estimates with intervals and controls; returns the exit code of the gates."""
     from rote import forced, left_out, planted, written
     from rote.alignment import PRESETS
+    from rote.rendering import measuring as renderings
+    from rote.rendering.sentences import lead
     from rote.scoring import check_gates, estimate, score_generations, score_reproductions
 
     gates = parse_gates(config)
@@ -315,7 +320,9 @@ def score(config: AuditConfig, run: Run) -> int:
     estimates = [*run.read(runs.ESTIMATES, Estimate), *planted.score(config, run)]
     if run.has(runs.CANARY_SEPARATIONS):
         separations += run.read(runs.CANARY_SEPARATIONS, Separation)
-    breaches = check_gates(estimates, separations, gates)
+    judgement = renderings.conclude(config, run)
+    doubt = lead(judgement) if judgement and not judgement.holds else ""
+    breaches = check_gates(estimates, separations, gates, doubt=doubt)
     for breach in breaches:
         run.echo(f"gate: {breach.message}")
     if any(breach.outcome == "above" for breach in breaches):
@@ -385,6 +392,7 @@ def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run
     from rote.generation import TransformersModel
     from rote.generation import generate as draw
     from rote.models import model_digest
+    from rote.rendering import measuring as renderings
     from rote.scoring.passes import score_prompts
     from rote.scoring.schemes import parse_schemes
     from rote.scoring.store import store_of
@@ -421,6 +429,7 @@ def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run
     forced.discard_unstored(run, passes, TokenScores, store)
     run.make(passes, whole(token_scores), settings=key, inputs=[runs.PROMPTS])
     _recheck(name, tried, key=key, config=config, run=run)
+    renderings.measure(name, model, used=used, config=config, run=run)
     if name == "tuned":
         forced.make_variants(config, run, prompts, model, used=used)
     planted.expose(name, model, used=used, config=config, run=run)

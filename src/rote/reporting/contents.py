@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from rote.config import AuditConfig, PromptKind, load_config
-from rote.records import Agreement, Comparison, Estimate, Json, Recheck, Soundness
+from rote.records import Agreement, Comparison, Estimate, Json, Recheck, RenderingLoss, Soundness
+from rote.rendering.judging import Judgement
+from rote.rendering.measuring import judgement_of
+from rote.rendering.sentences import lead, others, summary
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.attribution import attribution
 from rote.reporting.canaries import CanarySection, canary_section
@@ -96,6 +99,8 @@ class Report:
     utility: FigureSection | None
     data: tuple[str, ...]
     """What the figures are of, and what was left out, in sentences."""
+    renderings: tuple[RenderingLoss, ...]
+    """The loss of some members' completions, rendered as audited, then in other ways; empty where it was not tried."""
     soundness: tuple[Soundness, ...]
     """In which way each model was used, and what its trial saw."""
     agreements: tuple[Agreement, ...]
@@ -127,7 +132,7 @@ def report(run: Run, config: AuditConfig) -> Report:
 def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
     """The same from artifacts that were read already."""
     config = _as_run(config, run)
-    membership = membership_section(run, config)
+    membership, judgement = membership_section(run, config), judgement_of(run)
     separations = membership.separations if membership else ()
     put_down = attribution(
         artifacts.estimates,
@@ -138,7 +143,15 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
     unfair = unfair_split(membership.separations) if membership else ""
     return Report(
         title=config.reporting.title or run.folder.resolve().name,
-        verdict=verdict(artifacts.estimates, config, attribution=put_down, separations=separations),
+        verdict=" ".join(
+            filter(
+                None,
+                [
+                    lead(judgement) if judgement else "",
+                    verdict(artifacts.estimates, config, attribution=put_down, separations=separations),
+                ],
+            )
+        ),
         caveats=tuple(
             filter(
                 None,
@@ -166,7 +179,8 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
         similarity=similarity_section(artifacts, config),
         personal_data=personal_data_section(artifacts, config),
         utility=utility_section(artifacts, config),
-        data=tuple(_data(artifacts, run)),
+        data=(*_data(artifacts, run), *_renderings(judgement, run)),
+        renderings=judgement.losses if judgement else (),
         soundness=tuple(artifacts.soundness),
         agreements=tuple(artifacts.agreements),
         rechecks=tuple(artifacts.rechecks),
@@ -254,6 +268,16 @@ def _data(artifacts: Artifacts, run: Run) -> Iterator[str]:
     yield from _counts("could not be prompted", UNMEASURABLE, run)
     notes = run.manifest().get("data_notes")
     yield from map(str, notes if isinstance(notes, list) else [])
+
+
+def _renderings(judgement: Judgement | None, run: Run) -> Iterator[str]:
+    """How one record is read, where the prompts end, and the losses of the renderings that were tried."""
+    for name in ("shown_record", "prompt_notes"):
+        notes = run.manifest().get(name)
+        yield from map(str, notes if isinstance(notes, list) else [])
+    if judgement:
+        yield summary(judgement)
+        yield from others(judgement)
 
 
 def _counts(what: str, name: str, run: Run) -> Iterator[str]:

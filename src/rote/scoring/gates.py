@@ -173,11 +173,18 @@ def _known(name: str, names: Collection[str]) -> str:
 
 
 def check_gates(
-    estimates: Iterable[Estimate], separations: Iterable[Separation], gates: Iterable[Gate]
+    estimates: Iterable[Estimate], separations: Iterable[Separation], gates: Iterable[Gate], *, doubt: str = ""
 ) -> list[Breach]:
     """The gates that do not hold for the tuned model (members; stratum "all"), in the order of the gates.
 
-    A value equal to the threshold holds. No estimate, or one without a value, is never a pass: "not measured".
+    A value equal to the threshold holds. No estimate, or one without a value, is never a pass: "not measured". With a
+    doubt no gate is one: figures of texts that the model was not trained on are no evidence that nothing comes out.
+
+    Args:
+        estimates: of the run.
+        separations: of the run.
+        gates: to be checked.
+        doubt: why the records are probably not rendered as they were trained on; "" where nothing says so.
     """
     found: dict[str, Estimate | Separation] = {
         item.metric: item for item in estimates if (item.model, item.split, item.stratum) == ("tuned", "member", "all")
@@ -187,8 +194,12 @@ def check_gates(
         for item in separations
         if item.stratum == "all" and item.model in ("tuned", BLIND)
     }
-    breaches = [_breach(gate, found.get(gate.name)) for gate in gates]
+    breaches = [_breach(gate, found.get(gate.name)) or _doubted(gate, doubt) for gate in gates]
     return [breach for breach in breaches if breach is not None]
+
+
+def _doubted(gate: Gate, doubt: str) -> Breach | None:
+    return Breach(gate, "not measured", f"{gate.name}: cannot pass: {doubt}") if doubt else None
 
 
 def _breach(gate: Gate, figure: Estimate | Separation | None) -> Breach | None:
