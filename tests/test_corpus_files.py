@@ -131,6 +131,8 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
         read(tmp_path / "a.jsonl")
     with pytest.raises(DataError, match="is a device, no file"):
         read("/dev/zero")
+    with pytest.raises(DataError, match="is a FIFO, no file"):
+        read(jsonl(tmp_path.parent / "other.jsonl", ROWS), canary_file=str(tmp_path / "a.jsonl"))
     with pytest.raises(DataError, match="no data files in this folder"):
         read(tmp_path)
 

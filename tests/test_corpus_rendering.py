@@ -1,6 +1,7 @@
 """What becomes of each shape, what is said of it, and what a template may cost. Trainers themselves: test_trainers.py."""
 
 import json
+import re
 from pathlib import Path
 from typing import cast
 
@@ -132,6 +133,7 @@ EXPECTED: list[tuple[str, Row, ChatTokenizer | None, str, str]] = [
     ),
     ("columns of messages", {"messages": {"role": ["user", "assistant"], "content": ["Hi", "Hello"]}}, CHATTY,
      "<user>Hi</><assistant>", "Hello</>"),
+    ("messages as JSON text", {"messages": json.dumps(CHAT)}, CHATTY, "<user>Which lamp?</><assistant>", "The brass one.</>"),
     ("reasoning", {"messages": [CHAT[0], {**CHAT[1], "reasoning_content": "It shines."}]}, CHATTY,
      "<user>Which lamp?</><assistant>", "<think>It shines.</think>The brass one.</>"),
     ("datasets, WMT", {"translation": {"de": "Haus", "en": "house"}}, None, "Haus\n", "house"),
@@ -175,7 +177,10 @@ def test_given_fields_may_be_dotted_and_may_hold_messages() -> None:
 def test_a_missing_dotted_field_names_those_within(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"found the fields 'translation.de', 'translation.en', but no record has"):
         read(tmp_path, [{"translation": {"de": "a", "en": "b"}}], prompt_field="translation.fr", completion_field="x")
-    with pytest.raises(DataError, match="expected two languages, found 'de', 'en', 'fr'; name the fields"):
+    with pytest.raises(
+        DataError,
+        match=r"expected two languages, found 'de', 'en', 'fr': give two, as --prompt-field translation\.de --c",
+    ):
         read(tmp_path, [{"translation": {"de": "a", "en": "b", "fr": "c"}}])
 
 
@@ -208,6 +213,7 @@ def test_a_json_file_may_hold_one_chat(tmp_path: Path) -> None:
     ("row", "template", "lost"),
     [
         ({"prompt": "Why?", "completion": "So.", "id": 17, "note": "something else"}, "", ["note", "id"]),
+        ({"prompt": "Why?", "completion": "So.", "label": False}, "", ["label"]),
         ({"text": "As it is.", "answer": "no, not at all"}, "", ["answer"]),
         ({"prompt": "a b", "completion": "c d", "text": "a b, c d and more of it"}, "", ["text"]),
         ({"prompt": "Why?", "chosen": "So.", "rejected": "Not so."}, "", ["rejected"]),
@@ -338,3 +344,24 @@ def test_no_flag_shows_an_empty_default(capsys: pytest.CaptureFixture[str]) -> N
     assert "(default: )" not in shown
     assert "--separator TEXT" in shown
     assert "nothing for prompt/completion, as TRL joins them; else a line feed) (default: auto)" in shown
+
+
+GUIDE = Path(__file__).parent.parent / "docs" / "guide" / "corpus.md"
+SHOWN = (
+    "{% if tools %}<tools>{{ tools | tojson }}</>{% endif %}{% for m in messages %}<{{ m.role }}>{{ m.content }}</>"
+    "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def guide_rows() -> list[tuple[str, Row, str]]:
+    """Trainer, record and text of each row of the guide's table."""
+    found = re.findall(r"^\| ([^|]+) \| `(\{.*\})` \| `(.*▮.*)` \|$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    return [(trainer, json.loads(record), text.replace("↵", "\n")) for trainer, record, text in found]
+
+
+def test_every_row_of_the_guide_is_so() -> None:
+    rows = guide_rows()
+    assert len(rows) == 16
+    for trainer, row, text in rows:
+        has_none = "`alpaca" in trainer or trainer.startswith("none")
+        assert "▮".join(render(row, MUTE if has_none else with_template(SHOWN))) == text, trainer

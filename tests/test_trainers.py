@@ -13,6 +13,7 @@ from fakes import merging_tokenizer, opening_tokenizer, tiny_decoder
 from rote.config import CorpusConfig
 from rote.corpus import ChatTokenizer, read_corpus
 from rote.generation.tokens import token_encoder
+from test_corpus_rendering import SHOWN, guide_rows
 
 pytestmark = pytest.mark.slow
 
@@ -94,3 +95,13 @@ def test_trl_cuts_at_its_max_length_and_drops_what_the_prompt_fills(tmp_path: Pa
     rows: list[Row] = [{"prompt": "a" * 1100, "completion": "b"}, {"prompt": "a", "completion": "b" * 1100}]
     kept = trained(rows, tokenizer, tmp_path / "out")
     assert [len(row["input_ids"]) for row in kept] == [1024]
+
+
+def test_the_rows_of_the_guide_are_what_trl_trains_on(tmp_path: Path) -> None:
+    tokenizer = opening_tokenizer(SHOWN)
+    rows = [(row, text) for trainer, row, text in guide_rows() if trainer.startswith("TRL") and "chosen" not in row]
+    assert len(rows) == 5
+    for number, (row, text) in enumerate(rows):
+        [wanted] = trained([row], tokenizer, tmp_path / str(number))
+        read = tokenizer.decode(wanted["input_ids"]).removeprefix("<s>").removesuffix("</s>")
+        assert read == text.replace("▮", "")

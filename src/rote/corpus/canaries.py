@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from rote.config import CorpusConfig
+from rote.corpus.files import check_file
 from rote.corpus.rendering import AUTO, LINE_FEED
 from rote.corpus.secrets import WORDS, SecretSpace
 from rote.errors import ConfigError, DataError
@@ -115,6 +116,8 @@ def read_canaries(path: Path) -> list[Canary]:
         DataError: it cannot be read, a field is missing or wrong, a secret is not of its space, or two canaries are the
             same.
     """
+    if path.exists():
+        check_file(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

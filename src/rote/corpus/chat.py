@@ -82,12 +82,23 @@ def is_messages(value: object) -> bool:
     return isinstance(first, Mapping) and ("role" in first or "from" in first)
 
 
+def from_json(value: object) -> object:
+    """What a text says in JSON (tables keep lists so); the text where it says nothing."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
+        return value
+    try:
+        return cast(object, json.loads(value))
+    except (ValueError, RecursionError):
+        return value
+
+
 def messages_of(name: str, value: object) -> list[Message]:
     """The messages of a field.
 
     Raises:
         BadRecord: it is no list of messages.
     """
+    value = from_json(value)
     if isinstance(value, Mapping) and is_messages(value):  # how `datasets` stores a list of objects in some versions
         value = [dict(zip(value, cells, strict=False)) for cells in zip(*value.values(), strict=False)]
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
@@ -227,10 +238,7 @@ def _check_content(name: str, value: object) -> None:
 
 def _calls_of(content: object) -> list[object]:
     """The tool calls in the text of a ShareGPT message, `{"name": …, "arguments": …}` or a list of them."""
-    try:
-        found = json.loads(content) if isinstance(content, str) else content
-    except (ValueError, RecursionError):
-        return []
+    found = from_json(content)
     calls = found if isinstance(found, list) else [found]
     if not all(isinstance(call, dict) and "name" in call for call in calls):
         return []

@@ -1,10 +1,9 @@
 """What a row says, before it becomes text: the texts of the prompt and the completion, or a conversation."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rote.corpus.chat import Conversation, Message, conversation_of, is_messages, messages_of, text_of
+from rote.corpus.chat import Conversation, Message, conversation_of, from_json, is_messages, messages_of, text_of
 from rote.corpus.defects import BadRecord, shown, shown_names
 from rote.corpus.fields import field_of, text_field
 from rote.corpus.formats import Fields
@@ -111,11 +110,16 @@ def _translation(name: str, value: object) -> Content:
         raise BadRecord(name, "not text", f"expected an object with a text in each language, found {shown(value)}")
     known = {language: text for language, text in value.items() if text is not None}
     if len(known) != 2:
-        raise BadRecord(name, "not text", f"expected two languages, found {shown_names(known)}; name the fields")
+        raise BadRecord(name, "not text", f"expected two languages, found {shown_names(known)}: {_advice(name, known)}")
     source, target = (text_field(f"{name}.{language}", text) for language, text in known.items())
     if not target.strip():
         raise BadRecord(name, "empty", shown(target))
     return Content((source,) if source.strip() else (), target)
+
+
+def _advice(name: str, languages: Iterable[object]) -> str:
+    source, target = [*languages, "de", "en"][:2]
+    return f"give two, as --prompt-field {name}.{source} --completion-field {name}.{target}"
 
 
 def _beside(fields: Fields, shape: Shape, name: str) -> object:
@@ -141,9 +145,5 @@ def _options(fields: Fields, shape: Shape) -> dict[str, object]:
     """What a template is given beside the messages: `tools` (also as JSON text, as TRL takes them), and variables."""
     tools, variables = _beside(fields, shape, "tools"), _beside(fields, shape, "chat_template_kwargs")
     found: dict[str, object] = dict(variables) if isinstance(variables, Mapping) else {}
-    if isinstance(tools, str) and tools.strip():
-        try:
-            tools = json.loads(tools)
-        except (ValueError, RecursionError):
-            tools = None
+    tools = from_json(tools)
     return {**found, "tools": tools} if isinstance(tools, list) and tools else found

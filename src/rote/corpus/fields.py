@@ -58,7 +58,7 @@ def text_field(name: str, value: object) -> str:
 
 
 def leaves(value: object) -> Iterator[str]:
-    """All texts and numbers within a value, as text."""
+    """All texts, numbers and truth values within a value, as text."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -67,7 +67,7 @@ def leaves(value: object) -> Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from leaves(item)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+    elif isinstance(value, (int, float)):
         yield str(value)
 
 

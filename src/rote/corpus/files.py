@@ -65,7 +65,7 @@ def find(name: str, *, echo: Echo) -> Source:
         if path.is_dir():
             return _folder(name, path, "", echo)
         if path.exists():
-            _check_file(path)
+            check_file(path)
             return Source(name, (path,))
         folder, _, split = name.rpartition(":")
         if folder and split and (inner := Path(folder).expanduser()).is_dir():
@@ -110,7 +110,8 @@ def _rows_of(file: Path, layout: Layout, max_records: int) -> Iterator[Row]:
     )
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raises a DataError for a FIFO, a socket or a device, which may never end."""
     if path.is_file():
         return
     kinds = {"a FIFO": path.is_fifo(), "a socket": path.is_socket()}

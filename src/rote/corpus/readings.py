@@ -78,7 +78,8 @@ class Reading:
         if len(self.files) > 1 or self.part:
             named = ", ".join(self.files[:FILES_NAMED]) + (" …" if len(self.files) > FILES_NAMED else "")
             split = f", split {self.part}" if self.part else ""
-            found.append(f"{self.name}: read from {len(self.files):,} files{split}: {named}")
+            count = f"{len(self.files):,} files" if len(self.files) > 1 else "1 file"
+            found.append(f"{self.name}: read from {count}{split}: {named}")
         if self.unused:
             of = f"; of the first {self.accounted:,} records" if self.accounted < self.records else ""
             names = ", ".join(f"{item.field} ({item.share:.1%} of the text)" for item in self.unused)

@@ -62,6 +62,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(("prompt",), "chosen", kind="trl", beside=("tools", "chat_template_kwargs")),
     *_pairs("prompt", "response", "target", "output", "answer"),
     Shape(("instruction",), "output", optional="input", kind="alpaca", beside=_ALPACA),
+    Shape(("instruction", "input"), "response"),
     Shape(("instruction",), "response", optional="context"),
     *(Shape((), name, kind="chat", beside=_CHAT) for name in ("messages", "conversations", "conversation")),
     *_questions("context"),
