@@ -13,6 +13,8 @@ from rote.config import CorpusConfig
 from rote.corpus import Corpus, read_corpus
 from rote.corpus.containment import RUN_WORDS, SHORT_WORDS, Contained, shared_runs
 from rote.corpus.near_duplicates import plain_words
+from rote.records import Example
+from rote.retrieval.exact import build_exact, open_exact
 
 
 def words_of(seed: int, count: int) -> list[str]:
@@ -166,6 +168,25 @@ def test_every_shared_run_is_found(data: st.DataObject) -> None:
     for number, text in enumerate(others):
         wanted = naive(members, text) if len(text) >= SHORT_WORDS and members else 0
         assert (found[number].words if number in found else 0) == wanted
+
+
+def test_the_suffix_array_finds_the_same(tmp_path: Path) -> None:
+    rng, pool = random.Random(3), words_of(9, 400)
+
+    def cut(parts: int) -> str:
+        places = [(rng.randrange(380), rng.randrange(1, 30)) for _ in range(parts)]
+        return " ".join(word for start, size in places for word in pool[start : start + size])
+
+    members, others = [cut(6) for _ in range(20)], [cut(5) for _ in range(20)]
+    build_exact([Example(f"{i:03}", "", text, "member", "") for i, text in enumerate(members)], tmp_path / "exact")
+    index = open_exact(tmp_path / "exact")
+    found = shared_runs(members, others)
+    assert not found.templates
+    for number, text in enumerate(others):
+        runs = [run for run in index.runs(text, min_chars=1) if len(run.generated.of(text).split()) >= RUN_WORDS]
+        covered = {at for run in runs for at in range(run.generated.start, run.generated.end) if text[at] != " "}
+        starts = [at for at in range(len(text)) if text[at] != " " and (at == 0 or text[at - 1] == " ")]
+        assert (found.found[number].words if number in found.found else 0) == len(covered.intersection(starts))
 
 
 def test_the_member_that_holds_most_is_named() -> None:

@@ -7,12 +7,23 @@ from rote.reporting.artifacts import find
 from rote.reporting.figures import chance, shown_area
 from rote.reporting.names import title_of
 from rote.reporting.populations import BASE, estimate_of
+from rote.runs import GENERATIONS, Run
 from rote.scoring.membership_scores import BLIND
 
 TEXT_METRICS = {"extractable": "word for word", "verbatim": "with a verbatim passage"}
 """The rates of the verdict, in words."""
 NOT_ONE_SCORE = ("blind_baseline", "dataset_inference")
 """Separations that are not of one membership score."""
+
+
+def attribution_of(
+    run: Run, estimates: Sequence[Estimate], comparisons: Sequence[Comparison], *, confidence: float
+) -> str:
+    """The `attribution` of a run, which knows whether its two models are one."""
+    manifest = run.manifest()
+    tuned, base = manifest.get("model_hash"), manifest.get("base_model_hash")
+    is_same_model = bool(tuned) and tuned == base and run.has(GENERATIONS.format(model="base"))
+    return attribution(estimates, comparisons, confidence=confidence, is_same_model=is_same_model)
 
 
 def attribution(

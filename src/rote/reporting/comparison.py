@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from rote.config import AuditConfig, settings_of
 from rote.errors import StaleRunError
-from rote.records import Estimate, Json, Separation
+from rote.records import Comparison, Estimate, Json, Separation
 from rote.reporting.artifacts import find
+from rote.reporting.attribution import attribution_of
 from rote.reporting.contents import repetitions, settings_of_run
 from rote.reporting.figures import Figure, figure, separation_figure
 from rote.reporting.membership import rate_title, separation_of
@@ -34,7 +35,7 @@ from rote.reporting.terminal import figure_text, open_console, open_table
 from rote.reporting.utility import COLUMNS as UTILITY_POPULATIONS
 from rote.reporting.utility import METRICS as UTILITY
 from rote.reporting.verdict import verdict
-from rote.runs import ESTIMATES, REPORT_HTML, SEPARATIONS, Run
+from rote.runs import COMPARISONS, ESTIMATES, REPORT_HTML, SEPARATIONS, Run
 from rote.visible import visible
 
 REPEATED = ("extractable", "verbatim", "at_least_idea", "exact_memorization")
@@ -179,10 +180,7 @@ def _view(group: ComparisonGroup, out: Path) -> GroupView:
         title=group.title,
         note=group.note,
         warnings=tuple(_differences(runs)),
-        runs=tuple(
-            RunView(one.label, verdict(one.estimates, one.config), one.run.signature(), _link(one.run, out))
-            for one in runs
-        ),
+        runs=tuple(RunView(one.label, _verdict(one), one.run.signature(), _link(one.run, out)) for one in runs),
         metrics=(*_by_population(runs), *_drawn(runs), *_written(runs)),
         membership=tuple(_by_score(runs)),
         utility=tuple(_utility(runs)),
@@ -194,6 +192,12 @@ def _read(one: ComparisonRun) -> _Read:
     run = Run(one.folder, must_exist=True)
     separations = run.read(SEPARATIONS, Separation) if run.has(SEPARATIONS) else []
     return _Read(one.label, run, settings_of_run(run), run.read(ESTIMATES, Estimate), separations)
+
+
+def _verdict(one: _Read) -> str:
+    comparisons = one.run.read(COMPARISONS, Comparison) if one.run.has(COMPARISONS) else []
+    put_down = attribution_of(one.run, one.estimates, comparisons, confidence=one.config.scoring.confidence)
+    return verdict(one.estimates, one.config, attribution=put_down, separations=one.separations)
 
 
 def _by_population(runs: Sequence[_Read]) -> Iterator[Matrix]:

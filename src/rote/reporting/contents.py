@@ -11,7 +11,7 @@ from rote.rendering.judging import Judgement
 from rote.rendering.measuring import judgement_of
 from rote.rendering.sentences import lead, others, summary
 from rote.reporting.artifacts import Artifacts, read_artifacts
-from rote.reporting.attribution import attribution
+from rote.reporting.attribution import attribution_of
 from rote.reporting.canaries import CanarySection, canary_section
 from rote.reporting.cases import Case, worst_members
 from rote.reporting.extraction import ExtractionSection, extraction_section
@@ -35,7 +35,7 @@ from rote.reporting.similarity import similarity_section
 from rote.reporting.thresholds import Threshold, thresholds
 from rote.reporting.utility import utility_section
 from rote.reporting.verdict import caveats, left_out_sentence, verdict
-from rote.runs import DROPPED, GENERATIONS, PROMPTS, UNMEASURABLE, Run
+from rote.runs import DROPPED, PROMPTS, UNMEASURABLE, Run
 from rote.scoring import DetectorRow, detector_rows
 
 COLUMNS = (MEMBERS_ANY, BASE_ANY, MEMBERS_OWN, NON_MEMBERS, SHUFFLED, TRUE_SUFFIX)
@@ -134,12 +134,7 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
     config = _as_run(config, run)
     membership, judgement = membership_section(run, config), judgement_of(run)
     separations = membership.separations if membership else ()
-    put_down = attribution(
-        artifacts.estimates,
-        artifacts.comparisons,
-        confidence=config.scoring.confidence,
-        is_same_model=_is_same_model(run),
-    )
+    put_down = attribution_of(run, artifacts.estimates, artifacts.comparisons, confidence=config.scoring.confidence)
     unfair = unfair_split(membership.separations) if membership else ""
     return Report(
         title=config.reporting.title or run.folder.resolve().name,
@@ -208,13 +203,6 @@ def _as_run(config: AuditConfig, run: Run) -> AuditConfig:
     if not decided:
         return config
     return replace(config, generation=replace(config.generation, prompt=cast(PromptKind, decided)))
-
-
-def _is_same_model(run: Run) -> bool:
-    """Whether tuned and base model have the same hash."""
-    manifest = run.manifest()
-    tuned, base = manifest.get("model_hash"), manifest.get("base_model_hash")
-    return bool(tuned) and tuned == base and run.has(GENERATIONS.format(model="base"))
 
 
 def _private(run: Run) -> str:
