@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from fakes import Toy
 from rote import left_out, runs
 from rote.config import AuditConfig
 from rote.corpus import Corpus
-from rote.records import Example, Score
+from rote.records import Example, Prompt, Score
 from rote.runs import Run
 from rote.scoring.columns import LEFT_OUT
 
@@ -48,3 +49,17 @@ def test_nothing_to_score_has_a_reason(tmp_path: Path) -> None:
     (found,) = left_out.estimates(AuditConfig(), run)
     assert (found.model, found.value, found.n, found.n_missing) == ("base", None, 0, 1)
     assert found.reason
+
+
+def test_what_a_member_holds_has_a_members_loss(tmp_path: Path, toy: Toy) -> None:
+    run = Run(tmp_path)
+    prompts = [Prompt(f"{item.id}p", item.id, item.text[:12], item.text[12:]) for item in (*toy.members[:6],)]
+    unseen = [Prompt(f"{item.id}p", item.id, item.text[:12], item.text[12:]) for item in toy.non_members[:6]]
+    means = []
+    for chosen in (prompts, unseen):
+        run.write(runs.LEFT_OUT_PROMPTS, chosen, settings={})
+        left_out.measure("tuned", lambda: toy.model, used={}, config=AuditConfig(), run=run)
+        (found,) = left_out.estimates(AuditConfig(), run)
+        means.append(found.value or 0.0)
+        assert found.n == 6
+    assert means[0] < 0.5 < 2.0 < means[1]
