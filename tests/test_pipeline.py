@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from fakes import MEMBERS, NON_MEMBERS, memorised_toy
 from rote import runs
 from rote.cli import main
+from rote.errors import StaleRunError
 from rote.records import Estimate, Example, Generation, Prompt, Score, Separation, Trial
 from rote.retrieval import open_index
 from rote.runs import Run
@@ -203,6 +205,43 @@ def test_stages_can_be_run_one_by_one(toy_folder: Path, tmp_path: Path) -> None:
     assert main(["score", out, *SETTINGS[4:6]]) == 0
     assert main(["report", out]) == 0
     assert artifacts(tmp_path / "steps") == artifacts(tmp_path / "whole")
+
+
+def test_every_damaged_file_of_a_run_is_named_and_made_again(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    audit(toy_folder, run)
+    whole = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    names = [name for name in Run(run).names("*.jsonl") if whole[run / name]]
+    damages = (
+        lambda content: bytes([content[0] ^ 1]) + content[1:],
+        lambda content: content[: content.rindex(b"\n", 0, -1) + 1] if content.count(b"\n") > 1 else b"",
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: content + content,
+    )
+    for name in names:
+        for damage in damages:
+            (run / name).write_bytes(damage(whole[run / name]))
+            with pytest.raises(
+                StaleRunError, match=rf"{name}: damaged .*; run `rote [a-z]+` \(or `rote audit`\) again"
+            ):
+                Run(run, must_exist=True).read(name, Score)
+    arrays = [path for path in whole if path.suffix in (".npy", ".arrow")]
+    for path in arrays:
+        path.write_bytes(whole[path][:-1] + bytes([whole[path][-1] ^ 1]))
+    capsys.readouterr()
+    for words in (["show", run], ["report", run], ["compare", run, run, "--out", tmp_path / "c.html"], ["align", run]):
+        assert main([str(word) for word in words]) == 2
+        assert re.search(r"damaged \(.*\); run `rote [a-z]+` \(or `rote audit`\) again\n$", capsys.readouterr().err)
+    assert audit(toy_folder, run) == 0
+    said = capsys.readouterr().err
+    for name in names:
+        assert f"{name}: damaged (its content is not what was written); making it again" in said
+    assert said.count("the index is damaged") == 4
+    assert said.count(".arrow: damaged, or of another version; removed") == len(set(run.glob("token-store/*.arrow")))
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == whole
 
 
 def test_a_stage_without_its_input_names_what_is_missing(

@@ -59,7 +59,7 @@ def make_variants(
 
 def discard_unstored(run: Run, artifact: str, kind: type[TokenScores] | type[VariantPass], store: TokenStore) -> None:
     """Removes an artifact that points to texts which the store lacks (any more)."""
-    if run.has(artifact) and not all(item.key in store for item in run.read(artifact, kind)):
+    if run.is_whole(artifact) and not all(item.key in store for item in run.read(artifact, kind)):
         run.echo(f"{artifact}: the token store lacks some of its texts; making it again")
         run.discard(artifact)
 

@@ -88,7 +88,7 @@ _NAMES = tuple(value for name, value in globals().items() if name.isupper() and 
 """Every file of a run but the manifest and those of single models."""
 _MISSING = "it is missing"
 _MADE_BY: Mapping[str, tuple[str, ...]] = {
-    "prepare": (EXAMPLES, DROPPED, CANARIES),
+    "prepare": (EXAMPLES, DROPPED, CANARIES, READINGS, LEFT_OUT),
     "generate": (
         PROMPTS,
         UNMEASURABLE,
@@ -149,6 +149,11 @@ class Run:
     def has(self, name: str) -> bool:
         """Whether the artifact was made: it stands in the manifest."""
         return name in self._artifacts()
+
+    def is_whole(self, name: str) -> bool:
+        """Whether the artifact was made and is what was written."""
+        entry = self.entry(name)
+        return entry is not None and not self._content(name, entry)[1]
 
     def names(self, pattern: str) -> list[str]:
         """The artifacts that were made whose name fits the pattern, e.g. `GENERATIONS`, in the order of their names."""
