@@ -236,7 +236,10 @@ def test_postal_addresses(text: str, address: str, form: str) -> None:
     assert ("ADDRESS", form) in forms(text)
 
 
-@pytest.mark.parametrize("text", ["12 angry men", "in 5 minutes he drove", "17 of the lanes", "Weg 5 Sterne"])
+@pytest.mark.parametrize(
+    "text",
+    ["12 angry men", "in 1886, Robert Lane and others", "in 5 minutes he drove", "17 of the lanes", "Weg 5 Sterne"],
+)
 def test_what_is_no_address(text: str) -> None:
     assert "ADDRESS" not in [kind for kind, _ in found(text)]
 

@@ -31,7 +31,7 @@ _ENDINGS = "straße|strasse|str\\.|weg|platz|gasse|allee|damm|ufer|straat|laan|p
 _OF = r"(?:de la |de l'|de los |del |della |du |des |de |d'|di |do |da |dos |das |la |le |les |l')?"
 _STREETS = (
     re.compile(
-        rf"{_UNIT_BEFORE}(?<![\w.,/-])(?P<street>\d{{1,5}}[A-Za-z]?(?:-\d{{1,5}})?,? (?:{_STREET_WORD}\.? ){{1,4}}(?i:{_ENGLISH})\b)\.?"
+        rf"{_UNIT_BEFORE}(?<![\w.,/-])(?!(?:1[5-9]|20)\d\d,)(?P<street>\d{{1,5}}[A-Za-z]?(?:-\d{{1,5}})?,? (?:{_STREET_WORD}\.? ){{1,4}}(?i:{_ENGLISH})\b)\.?"
         rf"{_UNIT}{_CITY}"
     ),
     re.compile(

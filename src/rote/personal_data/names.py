@@ -204,13 +204,15 @@ def _certainty(text: str, run: Sequence[_Token], span: Span) -> bool | None:
     first, last = run[0], run[-1]
     if text.endswith(("St. ", "Saint "), 0, span.start):
         return None
-    if _stands_in_heading(text, span) and (first.kind.is_ordinary or last.kind.is_ordinary or not last.kind.is_surname):
+    is_given = first.kind.is_given and not first.kind.is_ordinary
+    in_heading = _stands_in_heading(text, span)
+    if in_heading and (last.kind.is_ordinary or not (is_given or last.kind.is_surname)):
         return False
     if first.kind.is_initial:
         return not last.kind.is_ordinary or last.kind.is_surname
     has_initial = any(one.kind.is_initial for one in run[1:-1])
     says_so = _says_so(text, span)
-    if first.kind.is_given and not first.kind.is_ordinary:
+    if is_given:
         return not last.kind.is_ordinary or has_initial or _may_end_name(text, run)
     if first.kind.is_given:
         is_clear = not last.kind.is_ordinary and (last.kind.is_surname or not first.kind.is_no_name)
@@ -222,7 +224,8 @@ def _certainty(text: str, run: Sequence[_Token], span: Span) -> bool | None:
         return (says_so and last.kind.is_surname) or None
     if last.kind.is_ordinary:
         return (says_so and last.kind.is_surname) or False
-    return says_so or has_initial or (first.kind.is_surname and last.kind.is_given)
+    has_known_part = last.kind.is_surname or (first.kind.is_surname and last.kind.is_given)
+    return says_so or has_initial or (has_known_part and not in_heading)
 
 
 def _stands_in_heading(text: str, span: Span) -> bool:
@@ -230,7 +233,8 @@ def _stands_in_heading(text: str, span: Span) -> bool:
     start, end = text.rfind("\n", 0, span.start) + 1, text.find("\n", span.end)
     line = text[max(start, span.start - 200) : min(len(text) if end < 0 else end, span.end + 200)]
     words = list(_LONG_WORD.findall(line))
-    return len(words) > 4 and sum(word[0].isupper() for word in words) > 0.75 * len(words)
+    has_capitals = sum(word[0].isupper() for word in words) > 0.75 * len(words)
+    return len(words) > 4 and has_capitals and line.count(",") < len(words) / 4  # a list of names is none
 
 
 def _says_so(text: str, span: Span) -> bool:
