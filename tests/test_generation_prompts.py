@@ -6,6 +6,7 @@ from fakes import byte_tokenizer, examples, merging_tokenizer
 from rote.config import GenerationConfig
 from rote.errors import ModelError
 from rote.generation import cut_prompts, moved_sentence, prompting_hint
+from rote.generation.prompts import long_sentence, trained_part, trained_sentence
 from rote.generation.tokens import length_batches, token_encoder
 from rote.records import Example
 
@@ -215,3 +216,26 @@ def test_records_that_are_too_short_for_a_prefix_name_the_remedy():
     assert (
         prompting_hint(cut_prompts(texts, BYTES, config=own, is_encoder_decoder=False).unmeasurable, texts, own) == ""
     )
+
+
+def test_what_the_trainer_cut_off_is_not_measured_and_what_it_dropped_is_left_out():
+    whole = Example("a", "abc", "de", "member", "a")
+    longer = Example("b", "abc", "defgh", "member", "b")
+    dropped = Example("c", "abcdef", "gh", "member", "c")
+    other = Example("d", "abc", "defghi", "non-member", "d")
+    encoder = token_encoder(BYTES, is_encoder_decoder=False)
+    found = trained_part([whole, longer, dropped, other], encoder, 5)
+    assert [(item.id, item.text) for item in found.examples] == [("a", "abcde"), ("b", "abcde"), ("d", "abcde")]
+    assert [(score.subject_id, score.reason) for score in found.never] == [
+        ("c", "never trained on: its prompt fills the 5 tokens of corpus.trained_tokens")
+    ]
+    assert "1 records whose prompt fills them" in trained_sentence(found, 5)
+    assert "1 longer members" in trained_sentence(found, 5)
+    assert trained_sentence(trained_part([whole], encoder, 5), 5) == ""
+
+
+def test_members_longer_than_trls_default_are_counted():
+    encoder = token_encoder(BYTES, is_encoder_decoder=False)
+    long, short = examples(["x" * 1025, "y" * 1024])
+    assert "1 members are longer than 1,024 tokens" in long_sentence([long, short], encoder)
+    assert long_sentence([short], encoder) == ""

@@ -58,7 +58,9 @@ def tokenizer_folder(config: ModelConfig, tuned: tuple[str, str]) -> str:
 def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]) -> "CutPrompts":
     """The prompts of the drawn examples (all, without `corpus.limit`), and the reasons of those that have none."""
     from rote.corpus import draw
-    from rote.generation import cut_prompts
+    from rote.generation import cut_prompts, moved_sentence
+    from rote.generation.prompts import long_sentence, trained_part, trained_sentence
+    from rote.generation.tokens import token_encoder
     from rote.models import is_encoder_decoder, load_tokenizer
 
     trust = config.model.trust_remote_code
@@ -69,7 +71,18 @@ def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]
         for split in ("member", "non-member")
         for example in draw([e for e in examples if e.split == split], config.corpus.limit, seed=config.corpus.seed)
     ]
-    return cut_prompts(drawn, tokenizer, config=config.generation, is_encoder_decoder=encoder_decoder)
+    limit, notes, never = config.corpus.trained_tokens, [], []
+    if not encoder_decoder and tokenizer.is_fast:
+        encoder = token_encoder(tokenizer, is_encoder_decoder=False)
+        if limit:
+            trained = trained_part(drawn, encoder, limit)
+            drawn, never = trained.examples, trained.never
+            notes.append(trained_sentence(trained, limit))
+        else:
+            notes.append(long_sentence(drawn, encoder))
+    found = cut_prompts(drawn, tokenizer, config=config.generation, is_encoder_decoder=encoder_decoder)
+    notes.append(moved_sentence(found))
+    return found._replace(unmeasurable=[*never, *found.unmeasurable], notes=tuple(filter(None, notes)))
 
 
 class ChatTokenizer:

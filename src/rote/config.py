@@ -123,6 +123,13 @@ class CorpusConfig:
         check=_not_negative,
         must=">= 0",
     )
+    trained_tokens: int = setting(
+        0,
+        "the trainer's max_length: of a longer text only so many first tokens were trained on, and nothing of a record "
+        "whose prompt fills them (0: not known)",
+        check=_not_negative,
+        must=">= 0",
+    )
     holdout: float = setting(
         0.0, "prepare: share of the groups to set aside as non-members before training", check=_share, must="in 0..1"
     )

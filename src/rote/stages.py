@@ -120,7 +120,7 @@ def generate(config: AuditConfig, run: Run) -> int:
 def make_prompts(config: AuditConfig, run: Run) -> "tuple[AuditConfig, CutPrompts]":
     """Cuts the run's records into prompts; returns the settings as they were resolved, and the prompts."""
     from rote import left_out
-    from rote.generation import moved_sentence, resolved
+    from rote.generation import resolved
     from rote.models import is_encoder_decoder, tokenizer_digest
     from rote.rendering import measuring as renderings
 
@@ -130,14 +130,13 @@ def make_prompts(config: AuditConfig, run: Run) -> "tuple[AuditConfig, CutPrompt
     config = dataclasses.replace(config, generation=settings)
     _start(config, run)
     cutting = cut(config, run.read(runs.EXAMPLES, Example), tuned)
-    moved = moved_sentence(cutting)
-    if moved:
-        run.echo(moved)
-    run.note(prompt_notes=[moved] if moved else [])
+    for note in cutting.notes:
+        run.echo(note)
+    run.note(prompt_notes=list(cutting.notes))
     renderings.show_record(config, run, tuned, cutting.prompts)
     tokenizer = tokenizer_digest(tokenizer_folder(config.model, tuned))
     key: dict[str, Json] = {"prompt": settings.prompt, "prefix_tokens": settings.prefix_tokens, "tokenizer": tokenizer}
-    key |= {"prompt_noise": settings.prompt_noise}
+    key |= {"prompt_noise": settings.prompt_noise, "trained_tokens": config.corpus.trained_tokens}
     key |= {"limit": config.corpus.limit, "seed": config.corpus.seed if config.corpus.limit else None}
     run.make(runs.PROMPTS, whole(lambda: cutting.prompts), settings=key, inputs=[runs.EXAMPLES])
     run.make(runs.UNMEASURABLE, whole(lambda: cutting.unmeasurable), settings=key, inputs=[runs.EXAMPLES])

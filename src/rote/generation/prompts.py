@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 METRIC = "prompt"
 """Metric name of the scores that say why an example has no prompt."""
 
+TRL_MAX_LENGTH = 1024
+"""Tokens after which TRL's SFTTrainer cuts a text unless it is told otherwise (`max_length`)."""
 TOO_SHORT = "nothing left to continue: the prompt is the whole record"
 
 
@@ -26,6 +28,8 @@ class CutPrompts(NamedTuple):
     unmeasurable: list[Score]
     moved: dict[str, int]
     """Prompt id → characters at the end of the record's own prompt that belong to a token of the completion."""
+    notes: tuple[str, ...] = ()
+    """What was done to prompts and records, in sentences."""
 
 
 def cut_prompts(
@@ -95,6 +99,64 @@ def at_boundary(prompt: Prompt, encoder: TokenEncoder) -> Prompt:
     """The prompt cut back to the last token boundary, if there is one; what is cut off goes to the reference."""
     end = prompt_end(prompt.text, prompt.reference, encoder) or len(prompt.text)
     return replace(prompt, text=prompt.text[:end], reference=prompt.text[end:] + prompt.reference)
+
+
+class Trained(NamedTuple):
+    """Records as far as they were trained on, and one null score for each that was not at all."""
+
+    examples: list[Example]
+    never: list[Score]
+    cut: int
+    """Members whose text is longer than what was trained on."""
+
+
+def trained_part(examples: Sequence[Example], encoder: TokenEncoder, tokens: int) -> Trained:
+    """The records cut after so many tokens, as a trainer with that `max_length` reads them.
+
+    A record whose prompt alone fills them is dropped by TRL without a word: it was never trained on. Non-members are
+    treated in the same way, so that like is compared with like. The start tokens of a text count.
+    """
+    found = Trained([], [], 0)
+    room, cut = max(0, tokens - len(encoder.before)), 0
+    for example in examples:
+        ends = encoder.tokenized(example.text).ends
+        if len(ends) <= room:
+            found.examples.append(example)
+            continue
+        end = ends[room - 1] if room else 0
+        if end <= len(example.prompt):
+            reason = f"never trained on: its prompt fills the {tokens:,} tokens of corpus.trained_tokens"
+            found.never.append(Score(example.id, METRIC, None, reason))
+            continue
+        found.examples.append(replace(example, completion=example.text[len(example.prompt) : end]))
+        cut += example.split == "member"
+    return found._replace(cut=cut)
+
+
+def trained_sentence(trained: Trained, tokens: int) -> str:
+    """How many records were not, or not wholly, trained on; "" where all were."""
+    if not trained.cut and not trained.never:
+        return ""
+    return (
+        f"corpus.trained_tokens = {tokens:,}: {len(trained.never):,} records whose prompt fills them were never trained on and "
+        f"are left out; {trained.cut:,} longer members are measured on the part that was"
+    )
+
+
+def long_sentence(examples: Sequence[Example], encoder: TokenEncoder) -> str:
+    """How many members are longer than what TRL trains on by default; "" where none is."""
+    members = [
+        item
+        for item in examples
+        if item.split == "member" and len(item.text.encode("utf-8", "replace")) > TRL_MAX_LENGTH
+    ]
+    count = sum(len(encoder.before) + len(encoder.content(item.text)) > TRL_MAX_LENGTH for item in members)
+    if not count:
+        return ""
+    return (
+        f"{count:,} members are longer than {TRL_MAX_LENGTH:,} tokens, after which TRL cuts a text by default: if the trainer had "
+        "a max_length, give it with --trained-tokens N, so that what was never trained on is not counted"
+    )
 
 
 def moved_sentence(cut: CutPrompts) -> str:
