@@ -1,6 +1,6 @@
 """Is the rendering named that a model was trained on? One model for each rendering, audited under each of them.
 
-    python benchmarks/renderings.py [--task translation] [--epochs 3] [--records 32] [--loss text] [--seeds 1] [--base decoder-180k]
+    python benchmarks/renderings.py [--task qa] [--epochs 6] [--records 32] [--loss text] [--seeds 1] [--base decoder-180k]
 
 The shipped decoder is fine-tuned on demonstration records that are written in one way, and then looked at as an audit
 that renders them in this way and in each of the others would (`rote.rendering`). A row of the table is a model, a column
@@ -27,7 +27,7 @@ from rote.generation.tokens import model_encoder
 from rote.models import LoadedModel, load_model
 from rote.records import Example, RenderingPass, content_id
 from rote.rendering.judging import Judgement, judge, rendering_losses
-from rote.rendering.layouts import answers_of, layouts
+from rote.rendering.layouts import TEMPLATES, answers_of, layouts
 from rote.rendering.trying import TRIED_RECORDS, try_layouts
 from rote.scoring.store import TokenStore
 
@@ -35,8 +35,6 @@ FIELDS = {"translation": ("source", "target"), "sentiment": ("prompt", "completi
 RENDERINGS = (
     Rendering("joined", "\n"),
     Rendering("joined", ""),
-    Rendering("joined", " "),
-    Rendering("joined", "\n\n"),
     Rendering("alpaca", "auto"),
     Rendering("roles", "auto"),
     Rendering("chat", "auto"),
@@ -109,9 +107,9 @@ def judged(
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--task", choices=FIELDS, default="translation")
+    parser.add_argument("--task", choices=FIELDS, default="qa")
     parser.add_argument("--base", default="decoder-180k", choices=demonstration.MODELS)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--records", type=int, default=32)
     parser.add_argument("--loss", choices=["text", "completion"], default="text")
@@ -162,8 +160,10 @@ def main() -> None:
 
 
 def load(base: str, digest: str) -> LoadedModel:
-    """The shipped model; its digest keeps its passes apart from those of others."""
-    return replace(load_model(str(demonstration.MODELS[base]), config=ModelConfig(device="cpu")), digest=digest)
+    """The shipped model with the ChatML template; its digest keeps its passes apart from those of others."""
+    model = load_model(str(demonstration.MODELS[base]), config=ModelConfig(device="cpu"))
+    model.tokenizer.chat_template = TEMPLATES["ChatML"]
+    return replace(model, digest=digest)
 
 
 if __name__ == "__main__":
