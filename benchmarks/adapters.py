@@ -156,7 +156,14 @@ def _one_line(error: Exception, folder: str) -> str:
 
 
 def _table(found: list[Outcome]) -> str:
-    rows = [f"| {each.case} | {each.outcome} | {each.detail.replace('|', '/')} |" for each in found]
+    """What is measured in one row, each other adapter in a row of its own with its reason."""
+    plain = [each.case for each in found if each.outcome == "measured" and not each.detail]
+    rows = [f"| {'; '.join(plain)} | measured | |"]
+    rows += [
+        f"| {each.case} | {each.outcome} | {each.detail.replace('|', '/')} |"
+        for each in found
+        if each.case not in plain
+    ]
     return "\n".join(["| adapter | outcome | reason, or what is noted |", "|---|---|---|", *rows])
 
 

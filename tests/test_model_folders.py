@@ -192,6 +192,11 @@ def test_too_little_memory_is_one_line(decoder: str, monkeypatch: pytest.MonkeyP
         load_model(decoder, config=CPU)
 
 
+def test_a_folder_below_is_proposed(decoder: str):
+    with pytest.raises(ModelError, match=r"no config\.json in the model folder .*; did you mean .*decoder\?"):
+        load_model(str(Path(decoder).parent), config=CPU)
+
+
 def without_tokenizer(source: str, folder: Path, *, keep: tuple[str, ...] = ()) -> str:
     shutil.copytree(source, folder)
     for path in folder.glob("*token*"):

@@ -49,10 +49,16 @@ def check_folder(source: str, what: str) -> None:
     expected = CONFIGS.get(what)
     if path.is_dir() and expected and not (path / expected).exists():
         is_adapter = what == "model" and (path / ADAPTER_CONFIG).exists()
-        hint = "; it is a PEFT adapter, which is given with --adapter" if is_adapter else ""
+        hint = "; it is a PEFT adapter, which is given with --adapter" if is_adapter else _hint_below(path, expected)
         raise ModelError(f"{source}: no {expected} in the {what} folder (found {_names(path)}){hint}")
     for name in READ if path.is_dir() else ():
         read_config(source, name)
+
+
+def _hint_below(path: Path, expected: str) -> str:
+    """Where a folder below is what was meant: a checkpoint of a Trainer, an adapter with a name of its own."""
+    below = sorted(item.parent.name for item in path.glob(f"*/{expected}"))
+    return f"; did you mean {path / below[-1]}?" if below else ""
 
 
 def looks_local(source: str) -> bool:
