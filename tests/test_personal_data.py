@@ -369,3 +369,15 @@ def test_hostile_text_takes_no_time(text: str) -> None:
     start = time.process_time()
     RECOGNIZER.find(text)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    "piece", ["1 Aa Aa Aa Aa Aa ", "may 3 ", "1/2/", "1-Jan-", "ann [at] x ", "fe80:", "straße 1 ", "A.B.", "e\u0301"]
+)
+def test_time_grows_with_the_length_alone(piece: str) -> None:
+    finder, times = Finder(RECOGNIZER), []
+    for chars in (3_000, 12_000):
+        start = time.process_time()
+        finder.find(piece * (chars // len(piece)))
+        times.append(time.process_time() - start)
+    assert times[1] < 12 * times[0] + 0.2  # four times the text
