@@ -43,10 +43,43 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 """By the name of a setting, wherever it stands in a config."""
 
+ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 SPECIAL: dict[str, dict[str, Any]] = {
+    "codegen": {"rotary_dim": 4},
+    "cohere_compass_text": {"rope_parameters": {"full_attention": ROPE, "sliding_attention": ROPE}},
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 10000.0},
+        "ffn_config": {"ffn_hidden_size": 16, "moe_num_experts": 4, "moe_top_k": 2, "hidden_size": 32},
+    },
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
+    "falcon_h1": {"mamba_d_ssm": 64},
     "fsmt": {"decoder_start_token_id": 1},
-}
+    "gemma3n_text": {"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 260, "hidden_size_per_layer_input": 8},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 16},
+    "gptj": {"rotary_dim": 4},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
+    "led": {"attention_window": 16},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "longcat_flash": {"zero_expert_num": 2},
+    "mamba2": {"num_heads": 8, "head_dim": 8},
+    "reformer": {
+        "is_decoder": True, "attn_layers": ["local", "lsh"], "axial_pos_embds": False, "local_attn_chunk_length": 8,
+        "lsh_attn_chunk_length": 8, "num_buckets": 4,
+    },
+    "xmod": {"default_language": "en_XX"},
+    "zamba": {
+        "num_hidden_layers": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "attention_hidden_size": 64,
+        "attention_head_dim": 16, "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"],
+    },
+    "zamba2": {
+        "num_hidden_layers": 3, "layers_block_type": ["mamba", "hybrid", "mamba"], "mamba_headdim": 8, "n_mamba_heads": 8,
+        "attention_hidden_size": 64, "attention_head_dim": 16, "num_key_value_heads": 4,
+    },
+    "zaya": {"num_experts_per_tok": 1},
+}  # fmt: skip
 """What a type needs besides."""
+MAY_BE_UNSET = ("head_dim", "num_key_value_heads", "n_routed_experts", "num_experts_per_tok")
+"""Settings that stand for something derived where they are not given."""
 
 
 def tiny_config(type_: str, *, is_causal: bool) -> PretrainedConfig:
@@ -68,6 +101,8 @@ def _small(kind: type[PretrainedConfig], special: dict[str, Any]) -> PretrainedC
     plain = kind()
     names = {*plain.to_dict(), *vars(plain), *getattr(kind, "attribute_map", {})}
     values = {name: value for name, value in SMALL.items() if name in names and _fits(plain, name)}
+    if "kv_lora_rank" in names:  # latent attention has a key for each head
+        values["num_key_value_heads"] = HEADS
     for name in getattr(kind, "sub_configs", {}):
         inner = getattr(plain, name, None)
         if isinstance(inner, PretrainedConfig):
@@ -78,7 +113,10 @@ def _small(kind: type[PretrainedConfig], special: dict[str, Any]) -> PretrainedC
 
 def _fits(plain: PretrainedConfig, name: str) -> bool:
     """Whether the setting is of this kind here: a list or nothing stays what it is."""
-    own = getattr(plain, name, None)
     if name.endswith("token_id"):
         return True
-    return isinstance(own, int | float) and not isinstance(own, bool)
+    try:
+        own = getattr(plain, name, None)
+    except Exception:  # a setting that varies from layer to layer, says transformers in a class of its own
+        return False
+    return (isinstance(own, int | float) and not isinstance(own, bool)) or (own is None and name in MAY_BE_UNSET)
