@@ -207,17 +207,14 @@ def through_rote(folder: str) -> tuple[str, list, list, list[list[int]], object]
     way += "" if found.uses_cache else ", without a cache"
     way += "" if found.context_tokens is None else f", up to {found.context_tokens} tokens"
     tokens: dict[str, list[int]] = {}
-    own = TransformersModel._new_tokens
 
-    def kept(self, rows, draws, config):
-        new = own(self, rows, draws, config)
-        tokens.update(zip((draw.prompt.id for draw in draws), new, strict=True))
-        return new
+    class Kept(TransformersModel):
+        def _new_tokens(self, rows, draws, config):
+            new = super()._new_tokens(rows, draws, config)
+            tokens.update(zip((draw.prompt.id for draw in draws), new, strict=True))
+            return new
 
-    TransformersModel._new_tokens = kept
-    generations = [
-        one for batch in generate(prompts, TransformersModel(model), config=settings, name="tuned") for one in batch
-    ]
+    generations = [one for batch in generate(prompts, Kept(model), config=settings, name="tuned") for one in batch]
     by_id = {prompt.id: prompt for prompt in prompts}
     check_agreement(agreement(generations, by_id, model, new_tokens=NEW_TOKENS, name="tuned"), folder)
     store = TokenStore(Path(tempfile.mkdtemp()))
