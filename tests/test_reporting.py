@@ -471,3 +471,11 @@ def test_a_run_in_which_nothing_was_planted_says_so(tmp_path: Path) -> None:
     report = reporting.report(made.run, made.config)
     assert (report.detector, report.hosts) == ((), "")
     assert "No passages were planted in this run" in page_of(made)[1].text
+
+
+def test_the_own_record_stands_first_and_other_records_are_folded(made: Made, plain: tuple[str, Page]) -> None:
+    html, _ = plain
+    report = reporting.report(made.run, made.config)
+    assert all(case.texts[0].own and not any(text.own for text in case.texts[1:]) for case in report.cases)
+    assert html.count('<details class="others"') == sum(len(case.texts) > 1 for case in report.cases)
+    assert html.index('href="#records"') < html.index('<section id="verdict"')

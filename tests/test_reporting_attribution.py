@@ -3,10 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from report_data import rate
+from report_data import make_run, rate
+from rote import reporting
 from rote.config import AuditConfig
 from rote.records import Comparison, Estimate, Separation, Split
 from rote.reporting.attribution import attribution, membership_clause
@@ -138,3 +140,12 @@ def test_a_run_whose_non_members_were_all_left_out_has_no_control_and_says_why()
     assert "All non-members were left out, since members hold their text, so what" in verdict(rows, CONFIG)
     assert any(caveat.startswith("All non-members were left out") for caveat in caveats(rows))
     assert "that of the other" not in left_out_sentence(rows)
+
+
+def test_the_report_of_one_model_given_twice_leads_with_it(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "twice")
+    made.run.note(base_model_hash=made.run.manifest()["model_hash"])
+    report = reporting.report(made.run, made.config)
+    same = "othing here can be put down to a fine-tuning: the tuned and the base model are the same"
+    assert f"N{same}" in report.verdict
+    assert f"N{same}" in report.attribution
