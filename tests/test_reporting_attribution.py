@@ -87,6 +87,13 @@ def test_the_verdict_names_the_best_membership_score_with_its_controls() -> None
     )
 
 
+def test_a_split_that_is_told_without_a_model_is_no_memory() -> None:
+    rows = [area("text_loss", 0.93), area("text_loss", 0.001, statistic="p_value")]
+    doubt = "which may be the texts’ own difference and no memory"
+    assert membership_clause([*rows, area("blind_baseline", 0.88, "blind")], confidence=0.95).endswith(doubt)
+    assert doubt not in membership_clause([*rows, area("blind_baseline", 0.5, "blind")], confidence=0.95)
+
+
 def test_a_score_at_chance_is_no_discovery() -> None:
     rows = [area("text_loss", 0.55), area("text_loss", 0.21, statistic="p_value"), area("zlib_ratio", None)]
     found = membership_clause(rows, confidence=0.95)
@@ -129,6 +136,8 @@ def test_what_leaving_contained_non_members_out_changes_is_said_in_numbers() -> 
     rows = [loss(1.18, 14, stratum=LEFT_OUT), loss(3.86, 50), loss(4.1, 14, stratum=LEFT_OUT, model="base")]
     found = left_out_sentence(rows)
     assert "The loss of 14 of them is 1.18 (1.08–1.28; base model 4.10), that of the other 50 3.86 (3.76–3.96)" in found
+    assert found.endswith("3.96): as controls they would have hidden what was learned.")
+    assert "hidden" not in left_out_sentence([loss(3.85, 14, stratum=LEFT_OUT), rows[1]])
     assert left_out_sentence(rows[1:2]) == ""
     few = [replace(rows[0], low=None, high=None, n=2)]
     assert "The loss of 2 of them is 1.18 (too few for an interval)" in left_out_sentence(few)

@@ -68,7 +68,9 @@ def membership_clause(separations: Sequence[Separation], *, confidence: float) -
             f"none of {len(measured)} membership scores distinguishes"
         )  # fmt: skip
         return f"{none} members from non-members (best: “{title_of(best.metric)}”, {figure})"
-    return f"{count} (“{title_of(best.metric)}”) distinguishes members from non-members: {figure}"
+    blind = _area(separations, "blind_baseline", BLIND)
+    doubt = ", which may be the texts’ own difference and no memory" if blind and (blind.low or 0.0) > 0.5 else ""
+    return f"{count} (“{title_of(best.metric)}”) distinguishes members from non-members: {figure}{doubt}"
 
 
 def _counted(pair: Comparison) -> str:

@@ -137,9 +137,11 @@ def left_out_sentence(estimates: Sequence[Estimate]) -> str:
     level = "" if base is None or base.value is None else f"; base model {number(base.value)}"
     shown = f" ({interval(inside)}{level})" if inside.low is not None else f" (too few for an interval{level})"
     beside = f", that of the other {others.n:,} {_amount(others)}" if others is not None and others.value else ""
+    is_lower = others is not None and inside.high is not None and others.low is not None and inside.high < others.low
+    effect = ": as controls they would have hidden what was learned" if is_lower else ""
     return (
         f"Non-members whose text members hold, wholly or in large part, were left out of every control. The loss of "
-        f"{inside.n:,} of them is {number(inside.value)}{shown}{beside}: as controls they would have hidden what was learned."
+        f"{inside.n:,} of them is {number(inside.value)}{shown}{beside}{effect}."
     )
 
 
