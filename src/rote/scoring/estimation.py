@@ -127,19 +127,7 @@ def intraclass_correlation(values: Sequence[float], clusters: Sequence[str]) -> 
     >>> intraclass_correlation([1, 1, 0, 0, 1, 1], ["a", "a", "b", "b", "c", "c"])
     1.0
     """
-    x, codes = np.asarray(values, dtype=np.float64), cluster_numbers(clusters)
-    sizes = np.bincount(codes)
-    n, groups = len(x), len(sizes)
-    if groups == 1:
-        return 1.0
-    if groups == n:
-        return 0.0
-    means = np.bincount(codes, weights=x) / sizes
-    between = float(np.sum(sizes * np.square(means - x.mean()))) / (groups - 1)
-    within = float(np.square(x - means[codes]).sum()) / (n - groups)
-    usual_size = (n - float(np.square(sizes).sum()) / n) / (groups - 1)
-    total = between + (usual_size - 1) * within
-    return min(1.0, max(0.0, (between - within) / total)) if total > 0 else 1.0
+    return _likeness(np.asarray(values, dtype=np.float64), cluster_numbers(clusters))
 
 
 def effective_sample_size(values: Sequence[float], clusters: Sequence[str]) -> float:
@@ -151,9 +139,8 @@ def effective_sample_size(values: Sequence[float], clusters: Sequence[str]) -> f
     >>> effective_sample_size([1, 1, 0, 0, 1, 1], ["a", "a", "b", "b", "c", "c"])
     3.0
     """
-    sizes = np.bincount(cluster_numbers(clusters))
-    n = len(values)
-    return n / (1 + intraclass_correlation(values, clusters) * (float(np.square(sizes).sum()) / n - 1))
+    codes = cluster_numbers(clusters)
+    return _effective(codes, _likeness(np.asarray(values, dtype=np.float64), codes))
 
 
 def rate(outcomes: Sequence[bool], clusters: Sequence[str], *, confidence: float = 0.95) -> Interval:
@@ -302,10 +289,34 @@ def interval_size(values: Sequence[float], clusters: Sequence[str], confidence: 
     n / (1 + ICC · (n / clusters − 1)) − 1, which is n − 1 where a cluster's subjects are independent, and clusters − 1
     where they are copies.
     """
-    n, groups, tail = len(values), len(set(clusters)), 0.5 - confidence / 2
-    freedom = n / (1 + intraclass_correlation(values, clusters) * (n / groups - 1)) - 1
-    shrunk = float(special.stdtrit(n - 1, tail) / special.stdtrit(max(1.0, freedom), tail)) if groups < n else 1.0
-    return effective_sample_size(values, clusters) * shrunk**2
+    codes = cluster_numbers(clusters)
+    n, groups, tail = len(codes), int(codes.max()) + 1, 0.5 - confidence / 2
+    if groups == n:
+        return float(n)
+    likeness = _likeness(np.asarray(values, dtype=np.float64), codes)
+    freedom = max(1.0, n / (1 + likeness * (n / groups - 1)) - 1)
+    shrunk = float(special.stdtrit(n - 1, tail) / special.stdtrit(freedom, tail))
+    return _effective(codes, likeness) * shrunk**2
+
+
+def _effective(codes: NDArray[np.int64], likeness: float) -> float:
+    n = len(codes)
+    return n / (1 + likeness * (float(np.square(np.bincount(codes)).sum()) / n - 1))
+
+
+def _likeness(x: _Floats, codes: NDArray[np.int64]) -> float:
+    sizes = np.bincount(codes)
+    n, groups = len(x), len(sizes)
+    if groups == 1:
+        return 1.0
+    if groups == n:
+        return 0.0
+    means = np.bincount(codes, weights=x) / sizes
+    between = float(np.sum(sizes * np.square(means - x.mean()))) / (groups - 1)
+    within = float(np.square(x - means[codes]).sum()) / (n - groups)
+    usual_size = (n - float(np.square(sizes).sum()) / n) / (groups - 1)
+    total = between + (usual_size - 1) * within
+    return min(1.0, max(0.0, (between - within) / total)) if total > 0 else 1.0
 
 
 def wilson_bounds(share: float, n: float, *, confidence: float) -> Bounds:

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from rote.scoring.attacks import Side, Sides, side_refusal
-from rote.scoring.estimation import Interval, cluster_numbers, exact_rate, interval_size
+from rote.scoring.estimation import (
+    Interval,
+    cluster_numbers,
+    effective_sample_size,
+    exact_rate,
+    interval_size,
+)
 
 SUFFICIENT = 1e-9
 """Numbers of non-members over the threshold that are less likely than this are left out of the mixture."""
@@ -29,7 +35,8 @@ def tpr_at_fpr(sides: Sides, fpr: float, *, confidence: float = 0.95) -> Interva
     The value is that at the threshold which at most the share `fpr` of the non-members at hand exceeds. The interval allows
     for this threshold being estimated: K, how many of the n non-members at hand exceed the true one, is binomial
     (n, fpr), whatever the scores' distribution. Given K the true threshold lies between the K-th and the next lower
-    non-member, and the members over it, h(K), are binomial in the rate sought. So the ends are quantiles of the mixture over
+    non-member (on the latter itself, where its score is one of several equal ones), and the members over it, h(K), are
+    binomial in the rate sought. So the ends are quantiles of the mixture over
     K of Beta(h(K) + 1/2, m − h(K) + 1/2), h(K) half-way between the members over either neighbour (Jeffreys' interval, if
     K were known). Members of duplicate groups count as their effective sample size, and K is beta-binomial with the
     design effect of the non-members' groups. Coverage in simulations: `benchmarks/coverage.py`.
@@ -144,7 +151,8 @@ def too_few_for_interval(nonmembers: Side, fpr: float, confidence: float = 0.95)
     clusters, needed = len(set(nonmembers.clusters)), needed_controls(fpr, confidence)
     worth = clusters
     if clusters < len(nonmembers.values):
-        worth = min(clusters, math.floor(_size(nonmembers, threshold_at(nonmembers.values, fpr), confidence)))
+        over = (nonmembers.values > threshold_at(nonmembers.values, fpr)).astype(np.float64).tolist()
+        worth = min(clusters, math.floor(effective_sample_size(over, nonmembers.clusters) + 1e-9))
     if worth >= needed:
         return None
     return (
@@ -193,12 +201,19 @@ def _mixture(sides: Sides, fpr: float, confidence: float) -> _Mixture:
     kept = np.flatnonzero(weights > SUFFICIENT)
     ascending, thresholds = np.sort(sides.members.values), np.sort(sides.nonmembers.values)[::-1]
     over = m - np.searchsorted(ascending, thresholds, side="right")
-    over = np.concatenate([[0], over, [m]])
-    halfway = (over[kept] + over[kept + 1]) / (2 * m)
+    lower, upper = np.concatenate([over, [m]])[kept], np.concatenate([[0], over])[kept]
+    is_level = np.concatenate([_repeated(thresholds), [False]])[kept]
+    halfway = np.where(is_level, lower, (lower + upper) / 2) / m
     mass, places = np.bincount(np.unique(halfway, return_inverse=True)[1], weights=weights[kept]), np.unique(halfway)
     size = _size(sides.members, threshold, confidence)
     value = float(np.mean(sides.members.values > threshold))
     return _Mixture(value, places * size, mass / mass.sum(), size)
+
+
+def _repeated(descending: Floats) -> NDArray[np.bool_]:
+    """Which of the sorted scores stand there more than once."""
+    same = np.diff(descending) == 0
+    return np.asarray(np.append(same, False) | np.append(False, same), dtype=np.bool_)
 
 
 def _size(side: Side, threshold: float, confidence: float) -> float:

@@ -49,7 +49,7 @@ def attack_power_sentence(members: int, nonmembers: int, confidence: float = 0.9
     """What membership scores can show with so many independent records on either side, in words.
 
     >>> attack_power_sentence(200, 200)
-    'Membership, with 200 members and 200 non-members: an AUC below 0.572 may be missed (power 80 %); a TPR at 10 % FPR is told from chance from 15 % on; at 1 % FPR from 3 % on; at 0.1 % FPR not measurable (at least 1,000 non-members).'
+    'Membership, with 200 members and 200 non-members: an AUC below 0.572 may be missed (power 80 %); a TPR at 10 % FPR is told from chance from 16.5 % on; at 1 % FPR not measurable (at least 368 non-members); at 0.1 % FPR not measurable (at least 3,688 non-members).'
     """
     if min(members, nonmembers) < 1:
         return "Membership: not measurable without independent members and non-members."
