@@ -1,10 +1,9 @@
-"""Intervals cover what they say: plain references of the new ones, and a few cells of `benchmarks/coverage.py`."""
+"""Intervals cover what they say: plain references of the new ones, and a few cells of `benchmarks/intervals.py`."""
 
-import importlib.util
-import sys
-from pathlib import Path
+import doctest
 from types import ModuleType
 
+import intervals
 import numpy as np
 import pytest
 from scipy import stats
@@ -18,23 +17,6 @@ from rote.scoring.operating_points import (
     tpr_difference,
     tpr_difference_p_value,
 )
-
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def coverage() -> ModuleType:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        spec = importlib.util.spec_from_file_location("coverage_benchmark", BENCHMARKS / "coverage.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
 
 
 def sides(members: np.ndarray, nonmembers: np.ndarray, size: int = 1) -> Sides:
@@ -102,6 +84,19 @@ def test_copies_of_every_record_leave_the_interval_almost_as_it_was() -> None:
     assert four.value == pytest.approx(once.value)
     assert (four.low, four.high) == pytest.approx((once.low, once.high), abs=0.06)
     assert four.low <= once.low + 0.02
+
+
+def test_the_benchmark_decides_coverage_as_the_interval_does() -> None:
+    rng = np.random.default_rng(7)
+    covered = set()
+    for _ in range(60):
+        both = sides(rng.normal(1, 1, 50), rng.normal(0, 1, 50))
+        truth = float(stats.norm.sf(stats.norm.isf(0.1) - 1)) + rng.choice([-0.2, 0.0, 0.2])
+        low, high, _ = intervals._tpr_drawn(both, 0.1, truth)
+        found = tpr_at_fpr(both, 0.1)
+        assert (low <= truth <= high) == (found.low <= truth <= found.high)
+        covered.add(low <= truth <= high)
+    assert covered == {True, False}
 
 
 # Limits
@@ -177,32 +172,30 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("figure", "setting", "parameter", "least", "most"), CELLS)
-def test_a_cell_of_the_table_covers(
-    coverage: ModuleType, figure: str, setting: str, parameter: str, least: float, most: float
-) -> None:
+def test_a_cell_of_the_table_covers(figure: str, setting: str, parameter: str, least: float, most: float) -> None:
     wanted = (figure, setting, parameter)
-    (cell,) = [cell for cell in coverage.cells() if (cell.figure, cell.setting, cell.parameter) == wanted]
-    found = coverage.simulate(cell, 200, seed=1)
+    (cell,) = [cell for cell in intervals.cells() if (cell.figure, cell.setting, cell.parameter) == wanted]
+    found = intervals.simulate(cell, 200, seed=1)
     assert found.refused < 0.05
     assert least <= found.covered <= most
 
 
 @pytest.mark.slow
-def test_no_interval_of_the_table_covers_far_too_little(coverage: ModuleType) -> None:
+def test_no_interval_of_the_table_covers_far_too_little() -> None:
     """Skewed values of few groups aside: a bootstrap of them is known to fall short (see docs/method.md)."""
-    for cell in coverage.cells():
+    for cell in intervals.cells():
         if "lognormal" not in cell.parameter and "one ends at" not in cell.setting:
-            found = coverage.simulate(cell, 200)
+            found = intervals.simulate(cell, 200)
             assert found.refused == 1 or found.covered >= 0.86, (cell.figure, cell.setting, cell.parameter)
 
 
-def test_refusals_are_no_intervals(coverage: ModuleType) -> None:
-    (cell,) = [cell for cell in coverage.cells() if cell.setting.startswith("100") and cell.figure == "TPR at 1 % FPR"][
-        :1
-    ]
-    found = coverage.simulate(cell, 20)
+def test_refusals_are_no_intervals() -> None:
+    (cell,) = [
+        cell for cell in intervals.cells() if cell.setting.startswith("100") and cell.figure == "TPR at 1 % FPR"
+    ][:1]
+    found = intervals.simulate(cell, 20)
     assert found.refused == 1
-    assert coverage.cell_text(cell, found) == "0.05: refused"
+    assert intervals.cell_text(cell, found) == "0.05: refused"
 
 
 @pytest.mark.slow
@@ -230,6 +223,4 @@ def test_the_test_of_a_difference_keeps_its_level_and_has_power() -> None:
 
 @pytest.mark.parametrize("module", [attacks, operating_points, power], ids=lambda module: module.__name__)
 def test_examples_in_the_documentation(module: ModuleType) -> None:
-    import doctest
-
     assert doctest.testmod(module).failed == 0

@@ -147,7 +147,7 @@ def rate(outcomes: Sequence[bool], clusters: Sequence[str], *, confidence: float
     """Share of true outcomes; Wilson's interval at the effective sample size of the clusters.
 
     Refused where there are too few clusters (`too_few`). With one subject in each cluster it is plain Wilson.
-    Simulated coverage by rate, likeness and cluster sizes: `benchmarks/coverage.py`.
+    Simulated coverage by rate, likeness and cluster sizes: `benchmarks/intervals.py`.
     """
     method = "Wilson, clustered by duplicate group"
     refused = refusal(clusters, confidence)
@@ -289,10 +289,10 @@ def interval_size(values: Sequence[float], clusters: Sequence[str], confidence: 
     n / (1 + ICC · (n / clusters − 1)) − 1, which is n − 1 where a cluster's subjects are independent, and clusters − 1
     where they are copies.
     """
-    codes = cluster_numbers(clusters)
-    n, groups, tail = len(codes), int(codes.max()) + 1, 0.5 - confidence / 2
+    n, groups, tail = len(values), len(set(clusters)), 0.5 - confidence / 2
     if groups == n:
         return float(n)
+    codes = cluster_numbers(clusters)
     likeness = _likeness(np.asarray(values, dtype=np.float64), codes)
     freedom = max(1.0, n / (1 + likeness * (n / groups - 1)) - 1)
     shrunk = float(special.stdtrit(n - 1, tail) / special.stdtrit(freedom, tail))

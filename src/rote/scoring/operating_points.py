@@ -39,7 +39,7 @@ def tpr_at_fpr(sides: Sides, fpr: float, *, confidence: float = 0.95) -> Interva
     binomial in the rate sought. So the ends are quantiles of the mixture over
     K of Beta(h(K) + 1/2, m − h(K) + 1/2), h(K) half-way between the members over either neighbour (Jeffreys' interval, if
     K were known). Members of duplicate groups count as their effective sample size, and K is beta-binomial with the
-    design effect of the non-members' groups. Coverage in simulations: `benchmarks/coverage.py`.
+    design effect of the non-members' groups. Coverage in simulations: `benchmarks/intervals.py`.
 
     Refused where no non-member may exceed the true threshold with more than half of the allowed error, (1 − fpr)^n: then
     nothing bounds the rate from below (at 95 %: fewer than 36 independent non-members at 10 %, 368 at 1 %, 3,688 at
@@ -49,7 +49,7 @@ def tpr_at_fpr(sides: Sides, fpr: float, *, confidence: float = 0.95) -> Interva
     refused = side_refusal(sides, confidence) or too_few_for_interval(sides.nonmembers, fpr, confidence)
     if refused:
         return Interval(None, None, None, method, refused)
-    found, tail = _mixture(sides, fpr, confidence), (1 - confidence) / 2
+    found, tail = mixture(sides, fpr, confidence), (1 - confidence) / 2
     return Interval(
         found.value, min(found.value, found.quantile(tail)), max(found.value, found.quantile(1 - tail)), method
     )
@@ -162,7 +162,7 @@ def too_few_for_interval(nonmembers: Side, fpr: float, confidence: float = 0.95)
 
 
 @dataclass(frozen=True, slots=True)
-class _Mixture:
+class Mixture:
     """What is known of one TPR at FPR: Beta distributions, weighted by how likely each number of passing non-members is."""
 
     value: float
@@ -187,14 +187,16 @@ class _Mixture:
     def quantile(self, level: float) -> float:
         """Where the mixture's distribution function reaches the level."""
 
-        def excess(rate: float) -> float:
-            below = special.betainc(self.hits + 0.5, self.members - self.hits + 0.5, rate)
-            return float(np.sum(self.weights * below)) - level
+        return float(optimize.brentq(lambda rate: self.below(rate) - level, 0.0, 1.0, xtol=1e-9))
 
-        return float(optimize.brentq(excess, 0.0, 1.0, xtol=1e-9))
+    def below(self, rate: float) -> float:
+        """The mixture's distribution function: how much of it lies below the rate."""
+        below = special.betainc(self.hits + 0.5, self.members - self.hits + 0.5, rate)
+        return float(np.sum(self.weights * below))
 
 
-def _mixture(sides: Sides, fpr: float, confidence: float) -> _Mixture:
+def mixture(sides: Sides, fpr: float, confidence: float = 0.95) -> Mixture:
+    """What these members and non-members say of the TPR at that FPR; the interval of `tpr_at_fpr` is its quantiles."""
     threshold = threshold_at(sides.nonmembers.values, fpr)
     n, m = len(sides.nonmembers.values), len(sides.members.values)
     weights = _passing(n, _size(sides.nonmembers, threshold, confidence), fpr)
@@ -207,7 +209,7 @@ def _mixture(sides: Sides, fpr: float, confidence: float) -> _Mixture:
     mass, places = np.bincount(np.unique(halfway, return_inverse=True)[1], weights=weights[kept]), np.unique(halfway)
     size = _size(sides.members, threshold, confidence)
     value = float(np.mean(sides.members.values > threshold))
-    return _Mixture(value, places * size, mass / mass.sum(), size)
+    return Mixture(value, places * size, mass / mass.sum(), size)
 
 
 def _repeated(descending: Floats) -> NDArray[np.bool_]:
@@ -236,8 +238,8 @@ def _passing(n: int, worth: float, fpr: float) -> Floats:
 class _Pair:
     """Two TPRs at one FPR, on the same records."""
 
-    first: _Mixture
-    second: _Mixture
+    first: Mixture
+    second: Mixture
     correlation: float
 
     @property
@@ -260,7 +262,7 @@ class _Pair:
 
 
 def _pair(first: Sides, second: Sides, fpr: float, confidence: float) -> _Pair:
-    one, other = _mixture(first, fpr, confidence), _mixture(second, fpr, confidence)
+    one, other = mixture(first, fpr, confidence), mixture(second, fpr, confidence)
     thresholds = [threshold_at(sides.nonmembers.values, fpr) for sides in (first, second)]
     alike = [
         _correlation(a.values > thresholds[0], b.values > thresholds[1], a.clusters)
