@@ -14,7 +14,7 @@ from rote.records import Curve, Example, Prompt, Score, Separation, TokenScores,
 from rote.scoring import METRICS, check_gates, parse_gate
 from rote.scoring.membership_scores import OF_ONE_MODEL, score_blindly, score_membership
 from rote.scoring.metrics import SEPARATING_METRICS
-from rote.scoring.separations import STATISTICS, separate
+from rote.scoring.separations import STATISTICS, separate, separate_difference
 from rote.scoring.significance import holm
 
 WORDS = [f"w{number}" for number in range(40)]
@@ -204,6 +204,32 @@ def test_a_score_that_no_record_has_says_why() -> None:
     assert (item.value, item.members, item.reason) == (None, 0, "the text was cut")
     inferred = next(one for one in found if (one.metric, one.model) == ("dataset_inference", "tuned"))
     assert inferred.value is not None, "the other scores are there"
+
+
+def test_two_runs_over_the_same_prompts_are_compared_score_by_score() -> None:
+    split = Split()
+    scores = split.scores()
+    weaker = [
+        replace(one, value=(one.value or 0.0) + 3 * ((n * 37) % 11 - 5)) if one.metric == "text_loss" else one
+        for n, one in enumerate(scores)
+    ]
+    found = {
+        (item.metric, item.statistic): item
+        for item in separate_difference(scores, weaker, examples=split.examples, prompts=split.prompts)
+    }
+    turned = {
+        (item.metric, item.statistic): item
+        for item in separate_difference(weaker, scores, examples=split.examples, prompts=split.prompts)
+    }
+    for statistic in ("auc_difference", "tpr_difference@0.1"):
+        one, other = found["text_loss", statistic], turned["text_loss", statistic]
+        assert one.low > 0  # type: ignore[operator]
+        assert one.value == pytest.approx(-other.value)  # type: ignore[operator]
+        assert one.low == pytest.approx(-other.high, abs=1e-6)  # type: ignore[operator]
+    same = found["min_k", "auc_difference"]
+    assert (same.value, same.low < 0 < same.high) == (0.0, True)  # type: ignore[operator]
+    assert found["text_loss", "tpr_difference@0.01"].reason is not None
+    assert separate_difference(scores, scores, examples=split.examples, prompts=split.prompts[:5]) == []
 
 
 # Gates

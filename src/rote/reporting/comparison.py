@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from rote.config import AuditConfig, settings_of
 from rote.errors import StaleRunError
-from rote.records import Comparison, Estimate, Json, Separation
+from rote.records import Comparison, Estimate, Example, Json, Prompt, Score, Separation
 from rote.reporting.artifacts import find
 from rote.reporting.attribution import attribution_of
 from rote.reporting.contents import repetitions, settings_of_run
@@ -35,7 +35,8 @@ from rote.reporting.terminal import figure_text, open_console, open_table
 from rote.reporting.utility import COLUMNS as UTILITY_POPULATIONS
 from rote.reporting.utility import METRICS as UTILITY
 from rote.reporting.verdict import verdict
-from rote.runs import COMPARISONS, ESTIMATES, REPORT_HTML, SEPARATIONS, Run
+from rote.runs import COMPARISONS, ESTIMATES, EXAMPLES, PROMPTS, REPORT_HTML, SCORES, SEPARATIONS, Run
+from rote.scoring.separations import separate_difference
 from rote.visible import visible
 
 REPEATED = ("extractable", "verbatim", "at_least_idea", "exact_memorization")
@@ -182,7 +183,7 @@ def _view(group: ComparisonGroup, out: Path) -> GroupView:
         warnings=tuple(_differences(runs)),
         runs=tuple(RunView(one.label, _verdict(one), one.run.signature(), _link(one.run, out)) for one in runs),
         metrics=(*_by_population(runs), *_drawn(runs), *_written(runs)),
-        membership=tuple(_by_score(runs)),
+        membership=(*_by_score(runs), *_beside_the_first(runs)),
         utility=tuple(_utility(runs)),
         repeated=tuple(_by_repetition(runs)),
     )
@@ -239,6 +240,39 @@ def _by_score(runs: Sequence[_Read]) -> Iterator[Matrix]:
         if rows:
             cells = tuple(tuple(map(separation_figure, row)) for row in rows.values())
             yield Matrix(title, tuple(one.label for one in runs), tuple(rows), cells, None)
+
+
+def _beside_the_first(runs: Sequence[_Read]) -> Iterator[Matrix]:
+    """How much better each score separates in the other runs than in the first, paired, where they have the same prompts."""
+    first, *others = runs
+    rows: dict[str, dict[str, dict[str, Separation]]] = {}
+    for other in others:
+        for item in _run_difference(first, other):
+            rows.setdefault(item.statistic, {}).setdefault(item.metric, {})[other.label] = item
+    for statistic, by_metric in rows.items():
+        if any(item.value is not None for found in by_metric.values() for item in found.values()):
+            title = "AUC" if statistic == "auc_difference" else rate_title(statistic)
+            cells = tuple(
+                tuple(separation_figure(found.get(other.label)) for other in others) for found in by_metric.values()
+            )
+            names = tuple(map(title_of, by_metric))
+            yield Matrix(f"{title}, minus that of {first.label}", tuple(o.label for o in others), names, cells, None)
+
+
+def _run_difference(first: _Read, other: _Read) -> list[Separation]:
+    """The paired differences of two runs; empty where their records or prompts are not the same."""
+    if not (first.separations and other.separations) or not (first.run.has(SCORES) and other.run.has(SCORES)):
+        return []
+    examples, prompts = first.run.read(EXAMPLES, Example), first.run.read(PROMPTS, Prompt)
+    if prompts != other.run.read(PROMPTS, Prompt) or examples != other.run.read(EXAMPLES, Example):
+        return []
+    return separate_difference(
+        other.run.read(SCORES, Score),
+        first.run.read(SCORES, Score),
+        examples=examples,
+        prompts=prompts,
+        confidence=first.config.scoring.confidence,
+    )
 
 
 def _stands_in(runs: Sequence[_Read], statistic: str) -> bool:

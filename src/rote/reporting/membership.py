@@ -123,7 +123,11 @@ def rate_title(statistic: str, controls: str = "non-members") -> str:
     share = f"{100 * float(fpr):g} %"
     if name == "passed":
         return f"Over the threshold that {share} of the {controls} at hand exceed (threshold taken as given)"
-    return {"tpr": f"TPR at {share} FPR", "tpr_over_base": f"TPR at {share} FPR over base"}[name]
+    return {
+        "tpr": f"TPR at {share} FPR",
+        "tpr_difference": f"TPR at {share} FPR",
+        "tpr_over_base": f"TPR at {share} FPR over base",
+    }[name]
 
 
 def separation_of(

@@ -92,6 +92,55 @@ def separate(
     return [*_corrected(found), *filter(None, inferred)], [curve for curve in curves if curve]
 
 
+def separate_difference(
+    first: Sequence[Score],
+    second: Sequence[Score],
+    *,
+    examples: Iterable[Example],
+    prompts: Iterable[Prompt],
+    confidence: float = 0.95,
+) -> list[Separation]:
+    """How much better each score separates in the first of two runs over the same prompts, on the records that both have.
+
+    Of each score of both tuned models: "auc_difference", and "tpr_difference@F" at each false-positive rate, each run at
+    its own threshold. The model is "tuned", the stratum "all".
+
+    Args:
+        first: scores of one run.
+        second: scores of the other.
+        examples: of all prompts.
+        prompts: of both runs, which are the same.
+        confidence: level of every interval.
+    """
+    subjects = collect_subjects(prompts, {example.id: example for example in examples})
+    one, other = (
+        {column.metric: column for column in likelihood_columns(scores, SEPARATING_METRICS) if column.model == "tuned"}
+        for scores in (first, second)
+    )
+    everyone = next(_pairs(subjects, ()), None)
+    found: list[Separation] = []
+    if everyone is None:
+        return found
+    for metric in [name for name in METRICS if name in one and name in other]:
+        pair = _shared_sides(one[metric], other[metric], everyone, subjects)
+        area = attacks.auc_difference(*pair, confidence=confidence)
+        found.append(_separation(one[metric], "auc_difference", area, pair[0]))
+        for fpr in FALSE_POSITIVE_RATES:
+            gained = operating_points.tpr_difference(*pair, fpr, confidence=confidence)
+            found.append(_separation(one[metric], f"tpr_difference@{fpr:g}", gained, pair[0]))
+    return found
+
+
+def _shared_sides(one: Column, other: Column, everyone: _Pair, subjects: Mapping[str, Subject]) -> tuple[Sides, Sides]:
+    """The values of two columns on the records that both have."""
+    both = _measured(one) & _measured(other)
+    first, second = (
+        _sides(replace(column, scores={i: column.scores[i] for i in both}), everyone, subjects)
+        for column in (one, other)
+    )
+    return first, second
+
+
 def _pairs(subjects: Mapping[str, Subject], columns: Iterable[Column]) -> Iterator[_Pair]:
     """The strata that have both sides, that of all records first."""
     strata = [stratum for stratum in strata_of(subjects, columns, ()) if stratum.name not in ORIGINS]
@@ -131,10 +180,7 @@ def _over_base(
     column: Column, base: Column, everyone: _Pair, subjects: Mapping[str, Subject], confidence: float, seed: int
 ) -> Iterator[Separation]:
     """How much better the score separates under the tuned model than under the base model, on the records that both have."""
-    both = _measured(column) & _measured(base)
-    first, second = (
-        _sides(replace(one, scores={i: one.scores[i] for i in both}), everyone, subjects) for one in (column, base)
-    )
+    first, second = _shared_sides(column, base, everyone, subjects)
     difference = attacks.auc_difference(first, second, confidence=confidence)
     yield _separation(column, "auc_over_base", difference, first)
     chance = None if difference.reason else attacks.auc_difference_p_value(first, second, seed=seed)
