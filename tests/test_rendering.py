@@ -11,15 +11,17 @@ from fakes import MemoryStore, byte_tokenizer, examples, merging_tokenizer
 from rote import demonstration
 from rote.config import CorpusConfig, GenerationConfig
 from rote.corpus.formats import Fields
+from rote.corpus.rendering import Rendering, ShapeReader
 from rote.generation import cut_prompts
-from rote.generation.tokens import token_encoder
+from rote.generation.tokens import model_encoder, token_encoder
 from rote.models import LoadedModel, load_model
-from rote.records import Example, RenderingPass
+from rote.records import Estimate, Example, RenderingPass
 from rote.rendering.judging import LEAST_NATS, judge, rendering_losses
 from rote.rendering.layouts import AUDITED, answers_of, layouts
 from rote.rendering.record import COMPLETION, PROMPT_ENDS, record_lines
 from rote.rendering.sentences import lead, others, summary
 from rote.rendering.trying import TRIED_RECORDS, tried_members, try_layouts
+from rote.scoring.gates import Gate, check_gates
 
 WORDS = merging_tokenizer(["User: a lamp\nAssistant: Yes, a lamp."] * 20)
 
@@ -160,8 +162,9 @@ def model_of(folder: Path) -> LoadedModel:
 
 
 def rows_of(count: int) -> dict[str, Fields]:
-    lines = demonstration.records("sentiment").read_text(encoding="utf-8").splitlines()[:count]
-    return {str(n): {k: json.loads(line)[k].strip() for k in ("prompt", "completion")} for n, line in enumerate(lines)}
+    lines = demonstration.records("qa").read_text(encoding="utf-8").splitlines()[:count]
+    pairs = [(json.loads(line)["question"].strip(), json.loads(line)["answer"].strip()) for line in lines]
+    return {str(n): {"prompt": asked, "completion": told} for n, (asked, told) in enumerate(pairs)}
 
 
 def test_every_layout_compares_the_same_answers() -> None:
@@ -178,3 +181,51 @@ def test_every_layout_compares_the_same_answers() -> None:
         by_record.setdefault(item.example_id, set()).add(item.tokens)
     assert all(len(counts) == 1 for counts in by_record.values())
     assert len(tried) == len(rows) * (len(found) + 1), "and once more with a start token"
+
+
+def test_no_gate_passes_where_the_rendering_is_in_doubt() -> None:
+    gates = [Gate("extractable", 0.5), Gate("verbatim", 0.01)]
+    figures = [
+        Estimate(name, "tuned", "member", "all", 0.1, 0.0, 0.2, 50, 0, "Wilson", events=5)
+        for name in ("extractable", "verbatim")
+    ]
+    assert [item.outcome for item in check_gates(figures, [], gates)] == ["above"]
+    doubted = check_gates(figures, [], gates, doubt="not what was trained on")
+    assert [item.outcome for item in doubted] == ["not measured", "above"]
+    assert doubted[0].message == "extractable: cannot pass: not what was trained on"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("separator", ["\n", ""])
+def test_the_rendering_that_a_model_was_trained_on_is_named(separator: str) -> None:
+    """Planted truth: one model, audited under its own rendering and under others."""
+    torch.set_num_threads(1)
+    folder = demonstration.MODELS["decoder-180k"]
+    base, tuned = replace(model_of(folder), digest="base"), replace(model_of(folder), digest="tuned")
+    rows = rows_of(24)
+    truth = Rendering("joined", separator)
+    encoder = model_encoder(tuned)
+    reader = ShapeReader(truth.applied_to(CorpusConfig()), tuned.tokenizer)
+    ids = [torch.tensor([encoder.content(reader.read(fields).text)]) for fields in rows.values()]
+    optimizer = torch.optim.AdamW(tuned.model.parameters(), lr=2e-3)
+    tuned.model.train()
+    for row in ids * 6:
+        optimizer.zero_grad()
+        tuned.model(input_ids=row, labels=row).loss.backward()
+        optimizer.step()
+    tuned.model.eval()
+    whole = {name: Example(name, "", "x", "member", name) for name in rows}
+    store = MemoryStore()
+    for audited in (truth, Rendering("joined", " "), Rendering("alpaca", "auto"), Rendering("chat", "auto")):
+        config = audited.applied_to(CorpusConfig())
+        found, answers = layouts(rows, config, tuned.tokenizer), answers_of(rows, config)
+        tried = [
+            item
+            for name, model in (("tuned", tuned), ("base", base))
+            for item in try_layouts(found, answers, whole, model, store, batch_size=24, name=name)
+        ]
+        said = judge(rendering_losses(tried, confidence=0.95))
+        assert said is not None
+        assert not said.is_unlearned or audited != truth
+        assert (said.likely.rendering if said.likely else truth.name) == truth.name
+        assert (said.likely is None) == (audited == truth)

@@ -16,10 +16,12 @@ def lead(found: Judgement) -> str:
     audited = found.losses[0]
     if found.likely is not None:
         likely = found.likely
+        beyond = f", {_interval(likely.beyond_base)} more than for the base model" if likely.beyond_base else ""
+        less = likely.better.value if likely.better else 0.0
         parts.append(
             f"The records were probably not rendered as the model was trained on them: the loss on {likely.records} members' "
             f"completions is {audited.tuned:.2f} nats a token as audited and {likely.tuned:.2f} with the rendering "
-            f"“{likely.rendering}” ({_interval(likely.better)} less). Audit again with {likely.remedy}."
+            f"“{likely.rendering}” ({less:.2f} less{beyond}). Audit again with {likely.remedy}."
         )
     if found.is_unlearned and audited.base is not None:
         parts.append(
