@@ -158,3 +158,10 @@ def test_the_report_of_one_model_given_twice_leads_with_it(tmp_path: Path) -> No
     same = "othing here can be put down to a fine-tuning: the tuned and the base model are the same"
     assert f"N{same}" in report.verdict
     assert f"N{same}" in report.attribution
+
+
+def test_estimates_of_no_record_are_no_control() -> None:
+    rows = [rate("verbatim", 5, 100, "tuned", "member"), rate("verbatim", 0, 100, "base", "member")]
+    rows.append(Estimate("pii_recall", "tuned", "non-member", "all", None, None, None, 0, 0, "", 0, "no record"))
+    assert "No non-members were given" in verdict(rows, CONFIG)
+    assert any(caveat.startswith("No non-members were given") for caveat in caveats(rows))

@@ -180,7 +180,9 @@ def _no_control(estimates: Sequence[Estimate]) -> str:
 
 def _has_nonmembers(estimates: Sequence[Estimate]) -> bool:
     """Whether any figure is of non-members that are a control."""
-    return any(item.split == "non-member" and item.stratum != LEFT_OUT for item in estimates)
+    return any(
+        item.split == "non-member" and item.stratum != LEFT_OUT and item.n + item.n_missing > 0 for item in estimates
+    )
 
 
 def _why_none(estimates: Sequence[Estimate]) -> str:
