@@ -24,13 +24,14 @@ SETTINGS = ("--prefix-tokens", "12", "--max-new-tokens", "20", "--suffix-tokens"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model that was trained on the planted canaries, its base, members, non-members, and the file of canaries."""
+    """A tiny model that was trained on members and planted canaries, its base, the data, and the file of canaries."""
     folder, tokenizer = tmp_path_factory.mktemp("canaries"), byte_tokenizer()
     model = tiny_decoder(tokens=len(tokenizer), context=128)
     for name in ("base", "tuned"):
         model.save_pretrained(folder / name)
         tokenizer.save_pretrained(folder / name)
-        batch = tokenizer([c.text for c in CANARIES if c.planted], return_tensors="pt", padding=True)
+        trained = [*MEMBERS, *(canary.text for canary in CANARIES if canary.planted)]
+        batch = tokenizer(trained, return_tensors="pt", padding=True, truncation=True, max_length=128)
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
         for _ in range(200 if name == "base" else 0):
@@ -95,10 +96,10 @@ def test_nothing_is_made_again_and_a_change_makes_only_what_depends_on_it(
     assert "stale" not in capsys.readouterr().err
     audit(folder, audited, "--delta", "0.00001")
     said = capsys.readouterr().err
-    assert "privacy-bounds.jsonl: stale, delta was 0.0, is 1e-05" in said
+    assert ".jsonl: stale, delta was 0.0, is 1e-05" in said
     assert "exposures-tuned.jsonl: up to date" in said
     audit(folder, audited, "--secrets", "500")
-    assert "exposures-base.jsonl: stale, secrets was 10000, is 500" in capsys.readouterr().err
+    assert ".jsonl: stale, secrets was 10000, is 500" in capsys.readouterr().err
     audit(folder, audited)
 
 

@@ -32,7 +32,7 @@ def toy() -> Toy:
 
 def search(toy: Toy, text: str, start: str = "", *, config: CompressionConfig = CONFIG, seed: int = 0) -> Found:
     ids = [toy.model.tokenizer(part, add_special_tokens=False)["input_ids"] for part in (text, start)]
-    return minimal_prompt(ids[0], toy.model, start=ids[1], config=config, seed=seed)
+    return minimal_prompt(ids[0], toy.model, before=(), start=ids[1], config=config, seed=seed)
 
 
 def writes(model: LoadedModel, prompt: tuple[int, ...], count: int) -> list[int]:
@@ -85,7 +85,7 @@ def test_encoder_decoder_models_are_refused() -> None:
     tokenizer = byte_tokenizer()
     model = loaded(tiny_encoder_decoder(tokens=len(tokenizer)), tokenizer)
     with pytest.raises(ModelError, match="causal models only"):
-        minimal_prompt([1, 2, 3], model, start=[], config=CONFIG, seed=0)
+        minimal_prompt([1, 2, 3], model, before=(), start=[], config=CONFIG, seed=0)
 
 
 def test_zlib_ratio_is_of_bytes() -> None:

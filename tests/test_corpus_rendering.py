@@ -305,7 +305,7 @@ def test_a_start_token_of_the_template_is_read_once(metaspace: bool) -> None:
     parts = ShapeReader(CorpusConfig(), cast(ChatTokenizer, tokenizer)).read({"messages": CHAT})
     encoder = token_encoder(tokenizer, is_encoder_decoder=False)
     wanted = list(tokenizer.apply_chat_template(CHAT, tokenize=True)["input_ids"])
-    prompt = Prompt("p", "e", parts.prompt, parts.completion)
+    prompt = Prompt("p", "e", parts.prompt, parts.completion, parts.is_rendered)
     ids = [*encoder.prompt(prompt), *encoder.reference(prompt)]
     assert ids == wanted
     assert ids.count(tokenizer.bos_token_id) == 1

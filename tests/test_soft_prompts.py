@@ -280,7 +280,7 @@ def test_context_is_shared_with_the_prompt(bases: dict[str, str], adapters: dict
 def test_shortest_prompts_are_searched_behind_the_soft_prompt(adapters: dict[str, str]):
     loaded = load_model("", adapter=adapters["llama"], config=CPU)
     config = CompressionConfig(target_tokens=2, steps=1, candidates=2, favoured=2)
-    found = minimal_prompt((5, 6), loaded, start=(7, 8, 9), config=config, seed=0)
+    found = minimal_prompt((5, 6), loaded, before=loaded.virtual_ids, start=(7, 8, 9), config=config, seed=0)
     assert found.steps >= 0
 
 

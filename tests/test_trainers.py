@@ -1,4 +1,4 @@
-"""Records as TRL's SFTTrainer tokenises them, against what rote reads: the same ids, but for the end token."""
+"""Records as TRL's SFTTrainer tokenises them, against what rote reads and trains on: the same ids."""
 
 import json
 import warnings
@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from fakes import merging_tokenizer, opening_tokenizer, tiny_decoder
 from rote.config import CorpusConfig
 from rote.corpus import ChatTokenizer, read_corpus
+from rote.finetuning.encoding import encode_causal
 from rote.generation.tokens import token_encoder
 from test_corpus_rendering import SHOWN, guide_rows
 
@@ -64,17 +65,19 @@ def trained(rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast, folder: Pat
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("metaspace", [False, True])
-def test_rote_reads_what_trl_trains_on(name: str, metaspace: bool, tmp_path: Path) -> None:
-    tokenizer = opening_tokenizer(TEMPLATE, metaspace=metaspace)
+@pytest.mark.parametrize("opens", [True, False])
+def test_rote_reads_what_trl_trains_on(name: str, opens: bool, metaspace: bool, tmp_path: Path) -> None:
+    """The tokenizer adds a start token; the template writes one and ends with the end token, or neither."""
+    template = TEMPLATE if opens else TEMPLATE.replace("{{ bos_token }}", "").replace("</s>", "<|end|>\n")
+    tokenizer = opening_tokenizer(template, metaspace=metaspace)
     row = SHAPES[name]
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(row) + "\n")
     corpus = read_corpus(CorpusConfig(members=str(path)), tokenizer=cast(ChatTokenizer, tokenizer))
     encoder = token_encoder(tokenizer, is_encoder_decoder=False)
-    ids = encoder.opened(encoder.content(corpus.members[0].text))
+    [encoded] = encode_causal(corpus.members, encoder, loss="text", limit=1024).rows
     [wanted] = trained([row], tokenizer, tmp_path / "out")
-    end = tokenizer.eos_token_id
-    assert (ids if ids[-1] == end else [*ids, end]) == wanted["input_ids"]
+    assert list(encoded.input_ids) == wanted["input_ids"]
 
 
 @pytest.mark.parametrize("name", [name for name, row in SHAPES.items() if "completion" in row])

@@ -84,8 +84,11 @@ def _searched(prompt: Prompt, model: "LoadedModel", name: str, config: AuditConf
     encoder = model_encoder(model)
     target = encoder.reference(prompt)[: config.compression.target_tokens]
     seed = int(content_id(str(config.compression.seed), prompt.id, name)[:12], 16)
-    start = encoder.content(prompt.text)
-    found = minimal_prompt(target, model, start=start, config=config.compression, seed=seed)
+    read = encoder.prompt(prompt)
+    opening = encoder.opening(read)
+    found = minimal_prompt(
+        target, model, before=read[:opening], start=read[opening:], config=config.compression, seed=seed
+    )
     return Compression(
         prompt_id=prompt.id,
         example_id=prompt.example_id,

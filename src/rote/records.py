@@ -67,6 +67,8 @@ class Example:
     """How often the record stands in the file it came from (exact duplicates are kept once)."""
     file: str = ""
     line: int = 0
+    is_rendered: bool = False
+    """A chat template wrote the text: it holds all its special tokens, and the tokenizer puts none around it."""
 
     @property
     def text(self) -> str:
@@ -82,6 +84,8 @@ class Prompt:
     example_id: str
     text: str
     reference: str
+    is_rendered: bool = False
+    """A chat template wrote the text: the tokenizer puts no special tokens around it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

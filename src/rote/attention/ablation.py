@@ -65,13 +65,19 @@ def kept_part(prompt: str, share: float, *, order: Order, seed: str) -> str:
     return " ".join(found[place].of(prompt) for place in places) + behind
 
 
-def ablated_prompts(examples: Sequence[Example], share: float, *, order: Order) -> list[Prompt]:
-    """A prompt with that share of its words for each example that has a prompt and a completion of its own."""
+def ablated_prompts(examples: Sequence[Example], share: float, *, order: Order, start: str = "") -> list[Prompt]:
+    """A prompt with that share of its words for each example that has a prompt and a completion of its own.
+
+    `start`: the start token as text. A prompt that a chat template began with it keeps it, whatever words are kept.
+    """
     return [
-        Prompt(content_id(example.id, order, repr(share)), example.id, text, example.completion)
+        Prompt(
+            content_id(example.id, order, repr(share)), example.id, lead + text, example.completion, example.is_rendered
+        )
         for example in examples
         if example.prompt.strip() and example.completion.strip()
-        for text in [kept_part(example.prompt, share, order=order, seed=example.id)]
+        for lead in [start if example.is_rendered and example.prompt.startswith(start) else ""]
+        for text in [kept_part(example.prompt.removeprefix(lead), share, order=order, seed=example.id)]
         if text
     ]
 

@@ -146,9 +146,10 @@ class _Subject:
         if not self.config.attention.needed_input or not ablated_prompts(members, 1.0, order="first"):
             return []
         clusters = {example.id: example.group for example in members}
+        start = str(self.model.tokenizer.bos_token or "")
         return [
             needed_input(
-                {share: self._losses(ablated_prompts(members, share, order=order)) for share in SHARES},
+                {share: self._losses(ablated_prompts(members, share, order=order, start=start)) for share in SHARES},
                 clusters,
                 order=order,
                 confidence=self.config.scoring.confidence,

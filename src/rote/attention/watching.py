@@ -86,8 +86,8 @@ def watched_text(prompt: Prompt, generation: Generation, model: LoadedModel, *, 
     start = decoder_start_ids(model, encoder) if model.is_encoder_decoder else []
     room = model.context_tokens - len(start) - (0 if model.is_encoder_decoder else len(read))
     written = (*start, *encoder.reference(continued)[: min(room, max_new_tokens)])
-    first = len(encoder.before) if model.is_encoder_decoder else encoder.virtual
-    columns = (first, len(read) - len(encoder.after))
+    _, after = encoder.around(is_rendered=prompt.is_rendered)
+    columns = (encoder.opening(read) if model.is_encoder_decoder else encoder.virtual, len(read) - len(after))
     return WatchedText(generation.id, tuple(read), written, len(start), columns)
 
 

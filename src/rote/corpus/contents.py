@@ -9,6 +9,9 @@ from rote.corpus.fields import field_of, text_field
 from rote.corpus.formats import Fields
 from rote.corpus.shapes import Shape
 
+RENDERED = "is_rendered"
+"""The field of a record, true where a chat template wrote its text with all special tokens; `rote finetune` writes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -26,6 +29,8 @@ class Content:
     system: str = ""
     history: tuple[tuple[str, str], ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
+    is_rendered: bool = False
+    """The text is one that a chat template wrote before, as the files of `rote finetune` say."""
 
     @property
     def conversation(self) -> Conversation:
@@ -65,6 +70,7 @@ def content_of(fields: Fields, shape: Shape) -> Content:
         system=_system(fields, shape) if shape.kind == "alpaca" else "",
         history=_history(fields, shape) if shape.kind == "alpaca" else (),
         options=_options(fields, shape) if shape.kind == "alpaca" else {},
+        is_rendered=shape.kind in ("trl", "text", "pair") and fields.get(RENDERED) is True,
     )
 
 

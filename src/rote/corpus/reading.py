@@ -230,7 +230,10 @@ def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Exam
     loaded.copies[name] += 1
     if name in places:
         raise BadRecord("", "duplicate", f"the same as {_place(places[name])}")
-    example = Example(name, parts.prompt, parts.completion, loaded.split, name, file=row.file, line=row.line)
+    example = Example(
+        name, parts.prompt, parts.completion, loaded.split, name,
+        file=row.file, line=row.line, is_rendered=parts.is_rendered,
+    )  # fmt: skip
     places[name] = example
     loaded.entries.append(entry_of(example, parts))
 

@@ -7,7 +7,8 @@ To see the same rows in another way (for instance to find out under which a mode
         reader = ShapeReader(other.applied_to(config), tokenizer)
         texts = {name: reader.read(fields) for name, fields in rows.items()}   # `Parts`; BadRecord where it cannot be
 
-Start tokens are no part of a rendering: `rote.generation.tokens` puts one before a text that does not begin with it.
+Start tokens are no part of a rendering, unless a chat template writes them: `rote.generation.tokens` puts the tokenizer's
+before every text that no template wrote.
 """
 
 from collections.abc import Iterable
@@ -75,6 +76,8 @@ class Parts:
     """The prompt without instruction and markup: where a passage shared with other records is looked for."""
     start: int
     """Where in prompt and completion an instruction or system message is over."""
+    is_rendered: bool = False
+    """A chat template wrote the text, special tokens included."""
 
     @property
     def text(self) -> str:
@@ -163,11 +166,13 @@ class ShapeReader:
 
         Messages: the chat template, else lines "Role: content". `instruction`, `input`, `output`: a given separator
         joins them; else the chat template (LLaMA-Factory), or without one the Alpaca text (axolotl, torchtune, litgpt).
-        Everything else is joined.
+        Everything else is joined, and what a template wrote before stays as it is.
 
         Raises:
             ConfigError: "chat", and there is no template.
         """
+        if content.is_rendered:
+            return "joined"
         form = self.config.rendering
         if form == "chat" and not self.has_template:
             raise ConfigError(f"corpus.rendering = 'chat': {_no_template(self.tokenizer)}")
@@ -197,6 +202,8 @@ class ShapeReader:
             )
         if form == "alpaca":
             return "rendered as the Alpaca text ('### Instruction: …'), as axolotl, torchtune and litgpt do"
+        if content.is_rendered:
+            return "rendered before, as its field 'is_rendered' says: the text with its special tokens, as it is"
         if not content.texts:
             return "the text as it is"
         separator = self.separator_of(shape)
@@ -207,10 +214,11 @@ class ShapeReader:
         chat = content.conversation
         rendered = by_template(shape.completion, chat, cast(ChatTokenizer, self.tokenizer), self.budget)
         text_field(shape.completion, rendered.prompt + rendered.completion)
-        return Parts(rendered.prompt, rendered.completion, content.passage, "\n".join(chat.said), rendered.start)
+        said = "\n".join(chat.said)
+        return Parts(rendered.prompt, rendered.completion, content.passage, said, rendered.start, is_rendered=True)
 
     def _joined(self, content: Content, shape: Shape) -> Parts:
-        separator = self.separator_of(shape)
+        separator = "" if content.is_rendered else self.separator_of(shape)
         texts = list(content.texts)
         if content.chat is not None:
             completion = separator.join(map(text_of, content.chat.messages[content.chat.answer :]))
@@ -219,7 +227,7 @@ class ShapeReader:
             texts = [text for text in (content.system, *(t for turn in content.history for t in turn)) if text] + texts
         prompt = "".join(text + separator for text in texts)
         if not content.has_instruction:
-            return Parts(prompt, completion, content.passage, prompt, 0)
+            return Parts(prompt, completion, content.passage, prompt, 0, content.is_rendered)
         return Parts(prompt, completion, content.passage, texts[-1], len(prompt) - len(texts[-1] + separator))
 
 

@@ -49,16 +49,19 @@ class Encoded:
 def encode_causal(examples: Sequence[Example], encoder: TokenEncoder, *, loss: LossMask, limit: int) -> Encoded:
     """Rows for a decoder-only model: the text and an end token, cut to `limit` tokens.
 
+    What a chat template wrote ends as the template ends it, as trainers have it: no end token is added.
+
     The text is tokenised as a whole, as it is when the model is audited. With loss "completion" the scored tokens
     start where the tokens of the text leave those of the prompt alone; a token that spans the border is scored.
     """
     rows, cut = [], 0
     for example in examples:
-        ids = _with_end(encoder.opened(encoder.content(example.text)), encoder)
+        before, _ = encoder.around(is_rendered=example.is_rendered)
+        ids = [*before, *encoder.content(example.text)]
+        ids = ids if example.is_rendered else _with_end(ids, encoder)
         skipped = 1
         if loss == "completion":
-            prompt = encoder.opened(encoder.content(example.prompt))
-            skipped = max(1, _common_prefix(ids, prompt))
+            skipped = max(1, _common_prefix(ids, [*before, *encoder.content(example.prompt)]))
         labels = [*[IGNORED] * skipped, *ids[skipped:]]
         cut += len(ids) > limit
         rows.append(Row(tuple(ids[:limit]), tuple(labels[: min(limit, len(ids))])))
@@ -78,11 +81,12 @@ def encode_pairs(examples: Sequence[Example], encoder: TokenEncoder, *, limit: i
             half = len(written) // 2
             read, written = written[:half], written[half:]
             halved += 1
-        room = limit - len(encoder.before) - len(encoder.after)
+        before, after = encoder.around(is_rendered=example.is_rendered)
+        room = limit - len(before) - len(after)
         target = _with_end([*encoder.target_before, *written], encoder)
         cut += len(read) > room or len(target) > limit
         shown = read[: max(0, room)]
-        source = [*encoder.opened(shown), *encoder.after] if shown else []
+        source = [*before, *shown, *after] if shown else []
         rows.append(Row(tuple(source), tuple(target[:limit])))
     return _encoded(examples, rows, cut=cut, halved=halved)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import cycle, islice
 
 from rote.config import FinetuningConfig
+from rote.corpus.contents import RENDERED
 from rote.errors import ConfigError, DataError
 from rote.records import Example, Json, content_id
 from rote.runs import encode
@@ -85,12 +86,14 @@ def to_jsonl(examples: Iterable[Example]) -> bytes:
     """The examples as a data file that `rote check` and `rote audit` read.
 
     A record with a prompt is written as `prompt` (with its separator) and `completion`: readers put nothing between these
-    two, so that together they are the text that was trained on. Any other record is its text alone.
+    two, so that together they are the text that was trained on. Any other record is its text alone. What a chat template
+    wrote has `is_rendered`: true beside it, so that it is read again without the tokenizer's special tokens.
     """
     return b"".join(encode(_fields(example)) + b"\n" for example in examples)
 
 
 def _fields(example: Example) -> Json:
+    rendered: dict[str, Json] = {RENDERED: True} if example.is_rendered else {}
     if example.prompt.strip():  # readers take a blank prompt for none
-        return {"prompt": example.prompt, "completion": example.completion}
-    return {"text": example.text}
+        return {"prompt": example.prompt, "completion": example.completion, **rendered}
+    return {"text": example.text, **rendered}

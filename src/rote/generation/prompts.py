@@ -72,7 +72,8 @@ def cut_prompts(
         if reason is not None:
             cut.unmeasurable.append(Score(example.id, METRIC, None, reason))
             continue
-        cut.prompts.append(Prompt(content_id(example.id, kind), example.id, text, reference))
+        name = content_id(example.id, kind)
+        cut.prompts.append(Prompt(name, example.id, text, reference, example.is_rendered))
         if not by_prefix and end < own:
             cut.moved[cut.prompts[-1].id] = own - end
     return cut
@@ -117,8 +118,9 @@ def trained_part(examples: Sequence[Example], encoder: TokenEncoder, tokens: int
     treated in the same way, so that like is compared with like. The start tokens of a text count.
     """
     found = Trained([], [], 0)
-    room, cut = max(0, tokens - len(encoder.before)), 0
+    cut = 0
     for example in examples:
+        room = max(0, tokens - len(encoder.around(is_rendered=example.is_rendered)[0]))
         ends = encoder.tokenized(example.text).ends
         if len(ends) <= room:
             found.examples.append(example)
@@ -150,7 +152,10 @@ def long_sentence(examples: Sequence[Example], encoder: TokenEncoder) -> str:
         for item in examples
         if item.split == "member" and len(item.text.encode("utf-8", "replace")) > TRL_MAX_LENGTH
     ]
-    count = sum(len(encoder.before) + len(encoder.content(item.text)) > TRL_MAX_LENGTH for item in members)
+    count = sum(
+        len(encoder.around(is_rendered=item.is_rendered)[0]) + len(encoder.content(item.text)) > TRL_MAX_LENGTH
+        for item in members
+    )
     if not count:
         return ""
     return (

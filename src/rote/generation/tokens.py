@@ -31,9 +31,12 @@ class TokenizedText:
 class TokenEncoder:
     """A tokenizer with what it puts around a text.
 
-    `before` and `after` enclose a prompt; the first `virtual` ids of `before` are a soft prompt, no text. A causal model's prompt is open at its end: `after` is empty, whatever the
-    tokenizer closes a text with (an end token there would ask the model for a new text). `target_before` stands
-    between an encoder-decoder model's start token and its output.
+    `before` and `after` enclose a prompt; the first `virtual` ids of `before` are a soft prompt, no text. A causal model's
+    prompt is open at its end: `after` is empty, whatever the tokenizer closes a text with (an end token there would ask the
+    model for a new text). `target_before` stands between an encoder-decoder model's start token and its output.
+
+    What a chat template wrote (`is_rendered`) holds its special tokens: it gets nothing but the soft prompt, so that its
+    ids are those of `apply_chat_template(tokenize=True)`. Any other text has those of a call of the tokenizer.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -59,22 +62,22 @@ class TokenEncoder:
         return list(self.tokenizer(_encodable(text), add_special_tokens=False, verbose=False)["input_ids"])
 
     def prompt(self, prompt: Prompt) -> list[int]:
-        """What the model reads: the prompt's tokens between the tokenizer's special tokens."""
-        return [*self.opened(self.content(prompt.text)), *self.after]
+        """What the model reads: the prompt's tokens between the tokenizer's special tokens, or as the template wrote them."""
+        before, after = self.around(is_rendered=prompt.is_rendered)
+        return [*before, *self.content(prompt.text), *after]
 
-    def opened(self, ids: Sequence[int]) -> list[int]:
-        """The ids after the start tokens; ids that begin with these (chat templates write them) get them no second time.
+    def around(self, *, is_rendered: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids that stand before and after the own tokens of a text."""
+        return (self.before[: self.virtual], ()) if is_rendered else (self.before, self.after)
 
-        So a rendered chat has the ids of `apply_chat_template(tokenize=True)`.
-        """
-        start = self.before[self.virtual :]
-        is_open = bool(start) and tuple(ids[: len(start)]) == start
-        return [*self.before[: self.virtual], *ids] if is_open else [*self.before, *ids]
+    def opening(self, ids: Sequence[int]) -> int:
+        """How many ids open a text: soft prompt and start tokens, also those that a chat template wrote."""
+        return len(self.before) if tuple(ids[: len(self.before)]) == self.before else self.virtual
 
     def shortened(self, ids: Sequence[int], room: int) -> list[int]:
-        """The prompt's ids with as many of the leftmost content tokens left out as are over `room`."""
-        over = max(0, len(ids) - room)
-        return [*self.before, *ids[len(self.before) + over :]]
+        """The prompt's ids with as many of those behind its opening left out as are over `room`."""
+        over, opening = max(0, len(ids) - room), self.opening(ids)
+        return [*ids[:opening], *ids[opening + over :]]
 
     def reference(self, prompt: Prompt) -> list[int]:
         """The tokens of the true continuation, as they follow the prompt's tokens in the whole text.

@@ -42,7 +42,7 @@ def show_record(config: AuditConfig, run: Run, tuned: tuple[str, str], prompts: 
     trust = config.model.trust_remote_code
     tokenizer = load_tokenizer(tokenizer_folder(config.model, tuned), trust_remote_code=trust)
     encoder = token_encoder(tokenizer, is_encoder_decoder=is_encoder_decoder(tuned[0], trust_remote_code=trust))
-    prompt = own.get(example.id, Prompt("", example.id, example.prompt, example.completion))
+    prompt = own.get(example.id, Prompt("", example.id, example.prompt, example.completion, example.is_rendered))
     lines = record_lines(example, prompt, encoder, show_pii=config.reporting.show_pii)
     for line in lines:
         run.echo(line)

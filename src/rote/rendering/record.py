@@ -29,11 +29,10 @@ def record_lines(example: Example, prompt: Prompt, encoder: TokenEncoder, *, sho
     """
     place = f"{example.file}, line {example.line}" if example.file else f"record {example.id}"
     read = encoder.prompt(prompt)
-    lead = [
-        _named(encoder, token) for token in read[: len(read) - len(encoder.content(prompt.text)) - len(encoder.after)]
-    ]
+    before, after = encoder.around(is_rendered=prompt.is_rendered)
+    lead = [_named(encoder, token) for token in before]
     if encoder.is_encoder_decoder:
-        shown = [*lead, *_tokens(prompt.text, encoder, show_pii), *(_named(encoder, token) for token in encoder.after)]
+        shown = [*lead, *_tokens(prompt.text, encoder, show_pii), *(_named(encoder, token) for token in after)]
         written = _tokens(prompt.reference, encoder, show_pii)
         return [
             f"one record as the model reads it ({place}; {BETWEEN} between tokens), encoder, {len(read)} tokens:",

@@ -25,6 +25,9 @@ ANSWER_TOKENS, TEXT_TOKENS = 16, 128
 
 Another rendering costs the first tokens of an answer most; of a memorised one, whatever comes later is known anyway."""
 START_REMEDY = "the other start token: it is set in the tokenizer (add_bos_token in tokenizer_config.json)"
+TEMPLATE_REMEDY = (
+    "{{ bos_token }} at the beginning of the chat template (chat_template.jinja): it decides on start tokens"
+)
 
 
 def tried_members(examples: Sequence[Example], *, seed: int) -> list[Example]:
@@ -127,7 +130,7 @@ def _pass(text: Parts, part: _Part, encoder: TokenEncoder, model: LoadedModel) -
     if place < 0:
         return None
     tokens = encoder.tokenized(text.text)
-    read = encoder.prompt(Prompt("", "", text.text, ""))
+    read = encoder.prompt(Prompt("", "", text.text, "", text.is_rendered))
     lead = len(read) - len(tokens.ids)
     begins = [0, *tokens.ends[:-1]]
     inside = [
@@ -146,20 +149,28 @@ def _pass(text: Parts, part: _Part, encoder: TokenEncoder, model: LoadedModel) -
 def _pair_pass(text: Parts, part: _Part, encoder: TokenEncoder, model: LoadedModel) -> TextPass | None:
     if text.completion.strip() != part.answer or not text.prompt.strip():
         return None
-    prompt = Prompt("", "", text.prompt, text.completion)
+    prompt = Prompt("", "", text.prompt, text.completion, text.is_rendered)
     read, written = encoder.prompt(prompt), encoder.reference(prompt)[:ANSWER_TOKENS]
     fits = max(len(read), len(written)) <= model.context_tokens
     return TextPass(tuple(read), tuple(written)) if fits and written else None
 
 
 def _with_start_tokens(layouts: Sequence[Layout], encoder: TokenEncoder) -> Iterator[tuple[Layout, TokenEncoder]]:
-    """The layouts with their encoder, and behind the first one the same with a start token more or less."""
+    """The layouts with their encoder, and behind the first one the same with a start token more or less.
+
+    A chat that a template wrote is tried with one more.
+    """
     for layout in layouts:
         yield layout, encoder
         if layout.name != AUDITED or encoder.is_encoder_decoder:
             continue
         own, start = encoder.before[encoder.virtual :], encoder.tokenizer.bos_token_id
-        if own:
+        if any(text.is_rendered for text in layout.texts.values()):
+            if own or start is not None:
+                texts = {name: replace(text, is_rendered=False) for name, text in layout.texts.items()}
+                other = replace(encoder, before=(*encoder.before[: encoder.virtual], *(own or (int(start),))))
+                yield replace(layout, name=WITH_START, remedy=TEMPLATE_REMEDY, texts=texts), other
+        elif own:
             other = replace(encoder, before=encoder.before[: encoder.virtual])
             yield replace(layout, name=WITHOUT_START, remedy=START_REMEDY), other
         elif start is not None:

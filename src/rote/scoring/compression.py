@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from rote.config import CompressionConfig
 from rote.errors import ModelError
-from rote.generation.tokens import model_encoder, suppressed_ids
+from rote.generation.tokens import suppressed_ids
 from rote.models import LoadedModel
 
 if TYPE_CHECKING:
@@ -34,7 +34,13 @@ class Found:
 
 
 def minimal_prompt(
-    target: Sequence[int], model: LoadedModel, *, start: Sequence[int], config: CompressionConfig, seed: int
+    target: Sequence[int],
+    model: LoadedModel,
+    *,
+    before: Sequence[int],
+    start: Sequence[int],
+    config: CompressionConfig,
+    seed: int,
 ) -> Found:
     """The shortest prompt that was found after which greedy decoding writes exactly `target`.
 
@@ -47,6 +53,7 @@ def minimal_prompt(
     Args:
         target: token ids of the text, at least one.
         model: a causal model.
+        before: ids that stand before every prompt and count for none: soft prompt and start tokens.
         start: token ids to begin with; what stands before the text, say.
         config: steps for each length, candidates of a step.
         seed: of the random tokens and candidates.
@@ -54,7 +61,7 @@ def minimal_prompt(
     Raises:
         ModelError: the model is no causal one.
     """
-    search = _Search(target, model, config, seed)
+    search = _Search(target, before, model, config, seed)
     best: tuple[int, ...] | None = None
     shortest, longest_failed, length, allowed, steps = len(target), 0, FIRST_TOKENS, float(config.steps), 0
     length = min(length, shortest - 1)
@@ -85,15 +92,16 @@ def zlib_ratio(text: str) -> float:
 class _Search:
     """Greedy coordinate gradient for one text under one model."""
 
-    def __init__(self, target: Sequence[int], model: LoadedModel, config: CompressionConfig, seed: int) -> None:
+    def __init__(
+        self, target: Sequence[int], before: Sequence[int], model: LoadedModel, config: CompressionConfig, seed: int
+    ) -> None:
         import torch
 
         if model.is_encoder_decoder:
             raise ModelError(f"{model.source}: prompts are searched for causal models only")
-        encoder = model_encoder(model)
         self.network, self.config = model.model, config
         self.target = torch.tensor(list(target), device=model.device)
-        self.before = torch.tensor(list(encoder.before), dtype=torch.long, device=model.device)
+        self.before = torch.tensor(list(before), dtype=torch.long, device=model.device)
         self.table = _embeddings(model)
         with torch.no_grad():
             self.read_before = cast(torch.Tensor, model.model.get_input_embeddings()(self.before))

@@ -47,8 +47,8 @@ class PromptPass:
 def prompt_pass(prompt: Prompt, model: LoadedModel, config: GenerationConfig) -> PromptPass:
     """The tokens of prompt and reference, as `rote generate` shows them: same special tokens, same cuts.
 
-    Causal models: every token after the start token (where the tokenizer puts none: after the first token) is scored, with
-    a soft prompt or without one.
+    Causal models: every token after the start token (where there is none: after the first token) is scored, with a soft
+    prompt or without one.
 
     Raises:
         ModelError: the model's context has no room for a prompt beside the new tokens.
@@ -60,7 +60,7 @@ def prompt_pass(prompt: Prompt, model: LoadedModel, config: GenerationConfig) ->
         kept = reference[: model.context_tokens]
         return PromptPass(TextPass(tuple(read), tuple(kept)), 0, len(read) < len(whole) or len(kept) < len(reference))
     kept = reference[: model.context_tokens - len(read)]
-    shown = max(1 + encoder.virtual, len(encoder.before))
+    shown = max(1 + encoder.virtual, encoder.opening(read))
     text = TextPass(tuple(read[:shown]), (*read[shown:], *kept))
     return PromptPass(text, len(read) - shown, len(read) < len(whole) or len(kept) < len(reference))
 

@@ -141,7 +141,7 @@ class _Prefix:
 
     ids: tuple[int, ...]
     example_ids: frozenset[str]
-    before_all: tuple[int, ...]
+    encoder: TokenEncoder
 
     @staticmethod
     def of_nonmembers(
@@ -163,17 +163,18 @@ class _Prefix:
         if not ordered or model.is_encoder_decoder:
             return None
         chosen = ordered[:shots]
-        ids = encoder.content("".join(example.text + SEPARATOR for example in chosen))
-        kept = tuple(ids[-(model.context_tokens // 2) :])
-        return _Prefix(tuple(encoder.opened(kept)), frozenset(example.id for example in chosen), encoder.before)
+        text = "".join(example.text + SEPARATOR for example in chosen)
+        ids = encoder.prompt(Prompt("", "", text, "", chosen[0].is_rendered))
+        kept = encoder.shortened(ids, encoder.opening(ids) + model.context_tokens // 2)
+        return _Prefix(tuple(kept), frozenset(example.id for example in chosen), encoder)
 
     def before(self, prompt: Prompt, own: PromptPass, model: LoadedModel) -> Variant:
         """The record's tokens after the prefix, as far as the context reaches.
 
-        Where the tokenizer puts no start token, the first token is scored here (the prefix alone is shown, so that all
-        records share it), but not in the plain pass.
+        Where there is no start token, the first token is scored here (the prefix alone is shown, so that all records
+        share it), but not in the plain pass.
         """
-        first = own.text.shown[len(self.before_all) :]
+        first = own.text.shown[self.encoder.opening(own.text.shown) :]
         whole = (*first, *own.text.scored)
         kept = whole[: model.context_tokens - len(self.ids)]
         prompt_tokens = len(first) + own.prompt_tokens
