@@ -11,16 +11,19 @@ from transformers import PreTrainedTokenizerFast
 from fakes import START, byte_tokenizer, loaded, opening_tokenizer, tiny_decoder, tiny_encoder_decoder
 from rote.attention.ablation import ablated_prompts
 from rote.attention.watching import watched_text
-from rote.config import CorpusConfig, GenerationConfig, ScoringConfig
+from rote.config import AuditConfig, CorpusConfig, GenerationConfig, ScoringConfig
 from rote.corpus import ChatTokenizer, read_corpus
 from rote.finetuning.encoding import encode_causal, encode_pairs
 from rote.finetuning.repetition import to_jsonl
 from rote.generation import cut_prompts
 from rote.generation.prompts import trained_part
 from rote.generation.tokens import token_encoder
+from rote.planted import keep
 from rote.records import Example, Generation, Prompt
 from rote.rendering.layouts import WITH_START, WITHOUT_START, layouts
+from rote.rendering.record import record_lines
 from rote.rendering.trying import START_REMEDY, TEMPLATE_REMEDY, try_layouts
+from rote.runs import TRAINING_DATA, Run
 from rote.scoring.passes import prompt_pass
 from rote.scoring.store import TokenStore
 from rote.scoring.variants import score_variants
@@ -105,6 +108,27 @@ def test_what_finetune_writes_is_read_alike(writes, adds, rendering, separator, 
         chat.id,
     )
     assert (text.text, text.is_rendered) == (chat.text + " More.", True)
+
+
+def test_what_is_written_for_other_trainers_is_read_as_they_read_it(tmp_path):
+    tokenizer = tokenizer_of(False, True)
+    (tmp_path / "a.jsonl").write_text(json.dumps({"messages": CHAT}) + "\n")
+    config = AuditConfig(corpus=CorpusConfig(members=str(tmp_path / "a.jsonl"), canaries=10))
+    run = Run(tmp_path / "run")
+    keep(config, run, read_corpus(config.corpus, tokenizer=cast(ChatTokenizer, tokenizer)))
+    rows = [json.loads(line) for line in (tmp_path / "run" / TRAINING_DATA).read_text().splitlines()]
+    assert {tuple(row) for row in rows} == {("prompt", "completion")}
+    assert not any(example.is_rendered for example in read(tmp_path / "b.jsonl", tokenizer, *rows))
+
+
+@ALL_WAYS
+def test_the_record_that_is_shown_has_the_tokens_of_the_template(writes, adds, tmp_path):
+    tokenizer = tokenizer_of(writes, adds)
+    [chat] = read(tmp_path / "a.jsonl", tokenizer, {"messages": CHAT})
+    prompt = Prompt("p", chat.id, chat.prompt, chat.completion, chat.is_rendered)
+    said = " ".join(record_lines(chat, prompt, token_encoder(tokenizer, is_encoder_decoder=False), show_pii=True))
+    assert f"{len(templated(tokenizer))} tokens" in said
+    assert said.count(START) == writes
 
 
 def test_other_records_say_nothing_and_only_true_counts(tmp_path):

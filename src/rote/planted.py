@@ -1,13 +1,14 @@
 """Parts of stages 1, 3 and 6: the canaries of a run, from the data to its figures. A run without canaries has none of it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from rote import runs
 from rote.config import AuditConfig
 from rote.progress import track
-from rote.records import Canary, Estimate, Exposure, Json, content_id
+from rote.records import Canary, Estimate, Example, Exposure, Json, content_id
 from rote.runs import Run
 from rote.stages import whole
 
@@ -40,11 +41,16 @@ def keep(config: AuditConfig, run: Run, corpus: "Corpus") -> None:
     if config.corpus.canaries:
         rows = [member for member in corpus.members for _ in range(member.copies)]
         rows = plant(rows, canaries, seed=config.corpus.seed)
-        path = run.write_text(runs.TRAINING_DATA, to_jsonl(rows).decode("utf-8"))
+        path = run.write_text(runs.TRAINING_DATA, to_jsonl(_as_text(rows)).decode("utf-8"))
         run.echo(f"train on {path}, then audit with --canary-file {run.path(runs.CANARIES)}")
         if corpus.nonmembers and not config.corpus.nonmembers:
-            path = run.write_text(runs.HELD_OUT_DATA, to_jsonl(corpus.nonmembers).decode("utf-8"))
+            path = run.write_text(runs.HELD_OUT_DATA, to_jsonl(_as_text(corpus.nonmembers)).decode("utf-8"))
             run.echo(f"and with --nonmembers {path}")
+
+
+def _as_text(examples: Sequence[Example]) -> list[Example]:
+    """The records as any trainer reads them from a file: text like any other, though a chat template wrote it."""
+    return [replace(example, is_rendered=False) for example in examples]
 
 
 def expose(
