@@ -194,23 +194,22 @@ def test_chats_after_non_members_have_no_token_of_their_own_between(writes, adds
 
 
 @ALL_WAYS
-def test_a_chat_is_tried_with_one_more_start_token(writes, adds, tmp_path):
+def test_chats_are_tried_with_a_start_token_more_and_less(writes, adds, tmp_path):
     tokenizer = tokenizer_of(writes, adds)
     [chat] = read(tmp_path / "a.jsonl", tokenizer, {"messages": CHAT})
     [plain] = read(tmp_path / "b.jsonl", tokenizer, ROW)
     model = loaded(tiny_decoder("llama", tokens=len(tokenizer)), tokenizer)
-    for example, row, name, remedy in (
-        (chat, {"messages": CHAT}, WITH_START, TEMPLATE_REMEDY),
-        (plain, ROW, WITHOUT_START if adds else WITH_START, START_REMEDY),
-    ):
+    of_chats = {WITHOUT_START: TEMPLATE_REMEDY} if writes else {}
+    of_chats |= {WITH_START: TEMPLATE_REMEDY} if adds or not writes else {}
+    of_texts = {WITHOUT_START if adds else WITH_START: START_REMEDY}
+    for example, row, wanted in ((chat, {"messages": CHAT}, of_chats), (plain, ROW, of_texts)):
         found = layouts({example.id: row}, CorpusConfig(), cast(ChatTokenizer, tokenizer))
         answers = {example.id: "The brass one."}
         store = TokenStore(tmp_path / "store")
         tried = try_layouts(found, answers, {example.id: example}, model, store, batch_size=4, name="tuned")
         by_name = {item.rendering: item for item in tried}
-        assert by_name[name].remedy == remedy
-        assert by_name[name].nats != by_name["as audited"].nats
-        assert not {WITH_START, WITHOUT_START} - {name} & by_name.keys()
+        assert {name: item.remedy for name, item in by_name.items() if name in (WITH_START, WITHOUT_START)} == wanted
+        assert len({by_name[name].nats for name in ("as audited", *wanted)}) == 1 + len(wanted)
 
 
 def test_an_encoder_reads_what_the_template_wrote(tmp_path):

@@ -7,6 +7,7 @@ prompt). Only what stands before and after them differs, and how they are cut in
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from rote.corpus import draw
 from rote.corpus.rendering import Parts
@@ -26,7 +27,7 @@ ANSWER_TOKENS, TEXT_TOKENS = 16, 128
 Another rendering costs the first tokens of an answer most; of a memorised one, whatever comes later is known anyway."""
 START_REMEDY = "the other start token: it is set in the tokenizer (add_bos_token in tokenizer_config.json)"
 TEMPLATE_REMEDY = (
-    "{{ bos_token }} at the beginning of the chat template (chat_template.jinja): it decides on start tokens"
+    "the other start token: of chats the template decides ({{ bos_token }} at its beginning, in chat_template.jinja)"
 )
 
 
@@ -156,23 +157,38 @@ def _pair_pass(text: Parts, part: _Part, encoder: TokenEncoder, model: LoadedMod
 
 
 def _with_start_tokens(layouts: Sequence[Layout], encoder: TokenEncoder) -> Iterator[tuple[Layout, TokenEncoder]]:
-    """The layouts with their encoder, and behind the first one the same with a start token more or less.
-
-    A chat that a template wrote is tried with one more.
-    """
+    """The layouts with their encoder, and behind the first one the same with a start token more or less."""
     for layout in layouts:
         yield layout, encoder
-        if layout.name != AUDITED or encoder.is_encoder_decoder:
-            continue
-        own, start = encoder.before[encoder.virtual :], encoder.tokenizer.bos_token_id
-        if any(text.is_rendered for text in layout.texts.values()):
-            if own or start is not None:
-                texts = {name: replace(text, is_rendered=False) for name, text in layout.texts.items()}
-                other = replace(encoder, before=(*encoder.before[: encoder.virtual], *(own or (int(start),))))
-                yield replace(layout, name=WITH_START, remedy=TEMPLATE_REMEDY, texts=texts), other
-        elif own:
-            other = replace(encoder, before=encoder.before[: encoder.virtual])
-            yield replace(layout, name=WITHOUT_START, remedy=START_REMEDY), other
-        elif start is not None:
-            other = replace(encoder, before=(*encoder.before, int(start)))
-            yield replace(layout, name=WITH_START, remedy=START_REMEDY), other
+        if layout.name == AUDITED and not encoder.is_encoder_decoder:
+            is_rendered = any(text.is_rendered for text in layout.texts.values())
+            yield from (_started_chats if is_rendered else _started_texts)(layout, encoder)
+
+
+def _started_texts(layout: Layout, encoder: TokenEncoder) -> Iterator[tuple[Layout, TokenEncoder]]:
+    """Without the start token that the tokenizer adds; with one, where it adds none."""
+    own, start = encoder.before[encoder.virtual :], encoder.tokenizer.bos_token_id
+    if own:
+        other = replace(encoder, before=encoder.before[: encoder.virtual])
+        yield replace(layout, name=WITHOUT_START, remedy=START_REMEDY), other
+    elif start is not None:
+        other = replace(encoder, before=(*encoder.before, int(start)))
+        yield replace(layout, name=WITH_START, remedy=START_REMEDY), other
+
+
+def _started_chats(layout: Layout, encoder: TokenEncoder) -> Iterator[tuple[Layout, TokenEncoder]]:
+    """Without the start token that a template wrote; with that of the tokenizer (a second one, where both have it)."""
+    own, start = encoder.before[encoder.virtual :], str(encoder.tokenizer.bos_token or "")
+    chats = {name: text for name, text in layout.texts.items() if text.is_rendered}
+    is_written = bool(start) and all(text.prompt.startswith(start) for text in chats.values())
+    if is_written:
+        texts = {name: replace(text, prompt=text.prompt.removeprefix(start)) for name, text in chats.items()}
+        yield (
+            replace(layout, name=WITHOUT_START, remedy=TEMPLATE_REMEDY, texts={**layout.texts, **texts}),
+            encoder,
+        )
+    if own or (start and not is_written):
+        texts = {name: replace(text, is_rendered=False) for name, text in chats.items()}
+        before = own or (int(cast(int, encoder.tokenizer.bos_token_id)),)
+        other = replace(encoder, before=(*encoder.before[: encoder.virtual], *before))
+        yield replace(layout, name=WITH_START, remedy=TEMPLATE_REMEDY, texts={**layout.texts, **texts}), other
