@@ -14,7 +14,7 @@ from rote.disk import private_folder
 from rote.errors import StaleRunError
 from rote.locks import claimed
 from rote.records import Candidate
-from rote.runs import CANDIDATES, CONFIG, FORMAT, MANIFEST, Run, file_hash
+from rote.runs import CANDIDATES, CONFIG, EXAMPLES, FORMAT, MANIFEST, MATCHES, Run, file_hash
 
 CHUNKS = [[Candidate("g1", "a", 1, 2.0), Candidate("g1", "b", 2, 1.0)], [Candidate("g0", "é\ud800<script>", 1, 0.5)]]
 
@@ -45,6 +45,26 @@ def test_a_changed_input_makes_stale(tmp_path: Path) -> None:
     run.write("input.jsonl", CHUNKS[1], settings={})
     assert run.make(CANDIDATES, chunks, settings={}, inputs=["input.jsonl"])
     assert any("input.jsonl changed" in line for line in said)
+
+
+def test_what_was_made_before_its_input_changed_is_not_read(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write(EXAMPLES, CHUNKS[0], settings={})
+    run.make(CANDIDATES, chunks, settings={}, inputs=[EXAMPLES])
+    run.make(MATCHES, chunks, settings={}, inputs=[CANDIDATES])
+    assert run.is_whole(MATCHES)
+    run.write(EXAMPLES, CHUNKS[1], settings={})
+    assert not run.is_whole(MATCHES)
+    told = r"candidates\.jsonl was made before examples\.jsonl changed; run `rote retrieve`"
+    for name in (CANDIDATES, MATCHES):
+        with pytest.raises(StaleRunError, match=told):
+            run.read(name, Candidate)
+    run.make(CANDIDATES, chunks, settings={}, inputs=[EXAMPLES])
+    run.make(MATCHES, chunks, settings={}, inputs=[CANDIDATES])
+    assert run.read(MATCHES, Candidate)
+    run.discard(EXAMPLES)
+    with pytest.raises(StaleRunError, match="before examples"):
+        run.read(MATCHES, Candidate)
 
 
 def test_an_interrupted_artifact_goes_on_and_ends_in_the_same_bytes(tmp_path: Path) -> None:

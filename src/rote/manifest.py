@@ -101,6 +101,20 @@ def followers(artifacts: Mapping[str, Json], name: str) -> set[str]:
     return found
 
 
+def outdated(artifacts: Mapping[str, Json], name: str) -> tuple[str, str] | None:
+    """An artifact that this one was made from, or itself, with an input of it that was made anew since; None: there is none."""
+    rows = cast(Mapping[str, dict[str, dict[str, str]]], artifacts)
+    waiting, seen = [name], {name}
+    while waiting:
+        one = waiting.pop()
+        for other, digest in rows[one]["inputs"].items():
+            if other not in rows or rows[other]["sha256"] != cast(object, digest):
+                return one, other
+            waiting += [other] if other not in seen else []
+            seen.add(other)
+    return None
+
+
 def _packages() -> dict[str, Json]:
     found: dict[str, Json] = {}
     for name in PACKAGES:

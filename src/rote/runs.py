@@ -27,6 +27,7 @@ from rote.manifest import (
     key_of,
     new_manifest,
     opened,
+    outdated,
 )
 from rote.records import Json, content_id, from_row, to_row
 
@@ -154,9 +155,9 @@ class Run:
         return name in self._artifacts()
 
     def is_whole(self, name: str) -> bool:
-        """Whether the artifact was made and is what was written."""
+        """Whether the artifact was made, is what was written, and is of what it was made from."""
         entry = self.entry(name)
-        return entry is not None and not self._content(name, entry)[1]
+        return entry is not None and not self._content(name, entry)[1] and not outdated(self._artifacts(), name)
 
     def names(self, pattern: str) -> list[str]:
         """The artifacts that were made whose name fits the pattern, e.g. `GENERATIONS`, in the order of their names."""
@@ -171,7 +172,8 @@ class Run:
         """All records of an artifact.
 
         Raises:
-            StaleRunError: it was not made, is missing, or is not what this program wrote.
+            StaleRunError: it was not made, is missing, is not what this program wrote, or something that it was made
+                from has been made anew since.
         """
         entry, again = self.entry(name), f"run `rote {command_of(name)}` (or `rote audit`) again"
         if entry is None:
@@ -182,6 +184,10 @@ class Run:
         if damage:
             what = " does not exist any more" if damage == _MISSING else f": damaged ({damage})"
             raise StaleRunError(f"{self.path(name)}{what}; {again}")
+        if old := outdated(self._artifacts(), name):
+            raise StaleRunError(
+                f"{self.path(old[0])} was made before {old[1]} changed; run `rote {command_of(old[0])}` (or `rote audit`)"
+            )
         try:
             return [from_row(kind, json.loads(line)) for line in content.split(b"\n")[:-1]]
         except (ValueError, TypeError, AttributeError) as error:
