@@ -125,8 +125,12 @@ def test_another_scheme_or_number_format_is_scored_anew_and_another_decoding_is_
     assert "token-scores-tuned.jsonl: up to date" in said
     generate(folder, tmp_path, "--decoding", "sample", "--set", 'scoring.schemes=["t2"]')
     assert "token-scores-tuned.jsonl: stale, schemes was" in capsys.readouterr().err
-    generate(folder, tmp_path, "--decoding", "sample", "--set", 'scoring.schemes=["t2"]', "--dtype", "bfloat16")
-    assert "token-scores-tuned.jsonl: stale, dtype was 'float32', is 'bfloat16'" in capsys.readouterr().err
+    before = passes(tmp_path)
+    # this toy's loss is another one in bfloat16, which the recheck would not let pass
+    other = ("--dtype", "bfloat16", "--rechecked", "0")
+    generate(folder, tmp_path, "--decoding", "sample", "--set", 'scoring.schemes=["t2"]', *other)
+    assert "stale, dtype was 'float32', is 'bfloat16'" in capsys.readouterr().err
+    assert not {item.key for item in before} & {item.key for item in passes(tmp_path)}
 
 
 def test_a_wrong_scheme_is_told_before_anything_is_run(
