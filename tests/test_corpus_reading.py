@@ -47,6 +47,20 @@ def write_csv(path: Path, delimiter: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_other_delimiters_within_cells_do_not_part_them(tmp_path: Path, delimiter: str) -> None:
+    others = "a, b; c\td | e, f; g\th | i"
+    cells = [others.replace(delimiter, " "), f'"{others}, ""so"";\n{others}"']
+    header = delimiter.join(["prompt", '"completion, short; or not"'])
+    rows = [delimiter.join([f"{number} {cells[0]}", cells[1]]) for number in range(12)]
+    for name, lines in (("with.csv", [header, *rows]), ("without.csv", rows)):
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8-sig", newline="")
+    second = "completion, short; or not"
+    named = read(tmp_path / "with.csv", prompt_field="prompt", completion_field=second)
+    numbered = read(tmp_path / "without.csv", prompt_field="1", completion_field="2", no_header=True)
+    assert texts(named) == texts(numbered) == [f'{n} {cells[0]}\n{others}, "so";\n{others}' for n in range(12)]
+
+
 def write_arrow(path: Path, *, stream: bool = True) -> Path:
     table = pa.Table.from_pylist(ROWS)
     new = pa.ipc.new_stream if stream else pa.ipc.new_file

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
@@ -31,6 +32,10 @@ Fields: TypeAlias = dict[str, object]
 
 LIST_NAMES = ("data", "train", "records", "examples", "rows", "items")
 """Where the records of a JSON object stand, if more than one of its fields is a list of objects."""
+DELIMITERS = ",;\t|"
+DELIMITING_LINES = 20
+"""Lines of a CSV file by which its delimiter is found."""
+_QUOTED = re.compile(r'"(?:[^"]|"")*"?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +178,9 @@ def _csv(path: Path, layout: Layout) -> Iterator[Row]:
     csv.field_size_limit(bounds.MAX_LINE_BYTES)  # the default stops at 131,072 characters
     with _opened(path, layout, newline="") as stream:
         lines = _lines(path, stream)
-        first = next(lines, "")
-        delimiter = "\t" if suffix_of(path) == ".tsv" else max(",;\t|", key=first.count)
-        reader = csv.reader(_with_first(first, lines), delimiter=delimiter, strict=True)
+        head = list(islice(lines, DELIMITING_LINES))
+        delimiter = "\t" if suffix_of(path) == ".tsv" else _delimiter(head)
+        reader = csv.reader(chain(head, lines), delimiter=delimiter, strict=True)
         header: list[str] = []
         records = 0
         for line, cells in _csv_cells(path, reader):
@@ -195,9 +200,22 @@ def _with_index(header: list[str], cells: list[str] | BadRecord) -> list[str]:
     return ["", *header] if is_index and "" not in header else header
 
 
-def _with_first(first: str, lines: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from lines
+def _delimiter(head: list[str]) -> str:
+    """What parts the cells: gives every row of these lines as many; else, or of several, stands most often in the first.
+
+    >>> _delimiter(['Frage;"Antwort, kurz, gut"'])
+    ';'
+    >>> _delimiter(["Yes, so, well;no", "No;yes"])
+    ';'
+    """
+
+    def parts(delimiter: str) -> bool:
+        rows = [row for row in csv.reader(head, delimiter=delimiter) if row]
+        widths = {len(row) for row in (rows[:-1] if len(head) == DELIMITING_LINES else rows)}
+        return len(widths) == 1 and widths != {1}
+
+    first = _QUOTED.sub("", head[0]) if head else ""
+    return max(list(filter(parts, DELIMITERS)) or DELIMITERS, key=first.count)
 
 
 def _csv_cells(path: Path, reader: "Reader") -> Iterator[tuple[int, list[str] | BadRecord]]:
