@@ -54,6 +54,9 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     ("words", "message"),
     [
         (["audit", "--prefx-tokens", "3"], "did you mean '--prefix-tokens'"),
+        (["generate", "runs/x", "--members", "m.jsonl"], "`rote generate` has no --members (`rote audit` has)"),
+        (["generate", "runs/x", "--out", "runs/y"], "`rote generate` has no --out (`rote audit` has)"),
+        (["show", "runs/x", "--prefix-tokens=3"], "`rote show` has no --prefix-tokens (`rote audit` has)"),
         (["adit"], "unknown command 'adit' (did you mean 'audit'?)"),
         (["audit", "--prefix-tokens", "abc"], "generation.prefix_tokens: must be a whole number, found 'abc'"),
         (["audit", "--decoding", "greddy"], "did you mean 'greedy'"),

@@ -61,6 +61,13 @@ def test_other_delimiters_within_cells_do_not_part_them(tmp_path: Path, delimite
     assert texts(named) == texts(numbered) == [f'{n} {cells[0]}\n{others}, "so";\n{others}' for n in range(12)]
 
 
+def test_a_header_with_another_delimiter_in_it_is_read_by_what_parts_the_rows(tmp_path: Path) -> None:
+    rows = [f'"Is it, {n}; or\n{n + 1}?";"It is ""{n}"", so"' for n in range(12)]
+    (tmp_path / "a.csv").write_text("\n".join(["Frage;Antwort, kurz", *rows]), encoding="utf-8-sig")
+    found = read(tmp_path / "a.csv", prompt_field="Frage", completion_field="Antwort, kurz")
+    assert texts(found) == [f'Is it, {n}; or\n{n + 1}?\nIt is "{n}", so' for n in range(12)]
+
+
 def write_arrow(path: Path, *, stream: bool = True) -> Path:
     table = pa.Table.from_pylist(ROWS)
     new = pa.ipc.new_stream if stream else pa.ipc.new_file

@@ -332,3 +332,19 @@ def test_notes_are_said(decoder: str, members: str, tmp_path: Path, capsys: pyte
     ]
     assert main(["check", *words, "--prefix-tokens", "10", "--max-new-tokens", "5"]) == 0
     assert "has no tokenizer: that of" in " ".join(capsys.readouterr().err.split())
+
+
+def test_notes_are_of_the_folder_that_was_given(
+    decoder: str, members: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same weights in another folder are tried again: what lies beside them is another thing."""
+    beside = Path(shutil.copytree(decoder, tmp_path / "beside"))
+    (beside / "adapter_config.json").write_text("{}")
+    (beside / "adapter_model.safetensors").write_bytes(b"")
+    said = []
+    for base in (str(beside), decoder):
+        words = ["--model", decoder, "--base", base, "--members", members, "--out", str(tmp_path / "run")]
+        assert main(["check", *words, "--device", "cpu", "--prefix-tokens", "10", "--max-new-tokens", "5"]) == 0
+        said.append(" ".join(capsys.readouterr().err.split()))
+    assert f"{beside}: the adapter beside the model (adapter_config.json) is not applied." in said[0]
+    assert "is not applied" not in said[1]

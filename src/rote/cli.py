@@ -278,10 +278,24 @@ def _settings(options: argparse.Namespace, start: Path | None = None) -> AuditCo
 
 def _unknown(word: str, command: str | None) -> str:
     """What is wrong with a word that no argument takes."""
-    names = [name for item in COMMANDS if item.name == command for name in item.sections]
-    flags = [f"--{flag_name(section, f.name)}" for section in names for f in dataclasses.fields(sections()[section])]
-    near = difflib.get_close_matches(word.partition("=")[0], [*flags, "--config", "--set", "--out"], n=1, cutoff=0.5)
+    known = [flag for item in COMMANDS if item.name == command for flag in _flags(item)]
+    flag = word.partition("=")[0]
+    others = [item.name for item in COMMANDS[:2] if flag in _flags(item)]
+    if others and flag not in known:  # as with `rote generate --members …`: it works on a run folder
+        return f"`rote {command}` has no {flag} (`rote {others[-1]}` has)"
+    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
     return f"unknown argument {word!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _flags(command: Command) -> list[str]:
+    """The flags of a command, but for those that study, demo, theory and validate alone have."""
+    keys = [(section, item.name) for section in command.sections for item in dataclasses.fields(sections()[section])]
+    return [
+        *[f"--{flag_name(*key)}" for key in keys],
+        "--config",
+        "--set",
+        *(["--out"] if command.takes == "out" else []),
+    ]
 
 
 def _toml_of(name: str, value: str | list[str]) -> str:

@@ -72,6 +72,7 @@ class TriedModels:
         """Everything that the trial depends on."""
         return {
             "model": model_digest(*self.models[name]),
+            "source": list(self.models[name]),  # the notes name it: equal weights may lie elsewhere, beside other files
             "dtype": self.config.model.dtype,
             "device": pick_device(self.config.model.device).type,
             "max_new_tokens": self.config.generation.max_new_tokens,

@@ -210,9 +210,15 @@ def _delimiter(head: list[str]) -> str:
     """
 
     def parts(delimiter: str) -> bool:
-        rows = [row for row in csv.reader(head, delimiter=delimiter) if row]
-        widths = {len(row) for row in (rows[:-1] if len(head) == DELIMITING_LINES else rows)}
-        return len(widths) == 1 and widths != {1}
+        widths: list[int] = []
+        try:
+            widths.extend(len(row) for row in csv.reader(head, delimiter=delimiter, strict=True) if row)
+        except csv.Error as error:
+            if "unexpected end of data" not in str(error):
+                return False
+        else:  # the last line that is looked at may be the first one of a record
+            widths = widths[:-1] if len(head) == DELIMITING_LINES else widths
+        return len(set(widths)) == 1 and widths[0] > 1
 
     first = _QUOTED.sub("", head[0]) if head else ""
     return max(list(filter(parts, DELIMITERS)) or DELIMITERS, key=first.count)

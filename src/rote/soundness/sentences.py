@@ -20,7 +20,7 @@ def soundness_sentence(found: Soundness) -> str:
     if found.context_tokens is not None:
         use += f", and at most {found.context_tokens:,} tokens of a text, up to which it reads every length in the same way"
     seen = f" ({'; '.join(found.seen)})" if found.seen else ""
-    notes = "".join(f" {note[:1].upper()}{note[1:].rstrip('.')}." for note in found.notes)
+    notes = "".join(f" {_begun(note.rstrip('.'))}." for note in found.notes)
     return (
         f"{found.model.capitalize()} model tried on {found.tokens:,} tokens ({found.dtype}, {found.device}): causal; "
         f"{use}{seen} (largest difference {found.difference:.1g} nats); a plain call finds {found.first_choices} of "
@@ -39,3 +39,13 @@ def agreement_sentence(found: Agreement) -> str:
         f"The pass calls {found.first_choices:,} of {found.tokens:,} tokens in {found.generations} generations of the "
         f"{found.model} model the first choice{unread}."
     )
+
+
+def _begun(note: str) -> str:
+    """The note as a sentence begins; a path or a model's name stays as it is.
+
+    >>> _begun("the base is resized"), _begun("models/a: not applied"), _begun("my-model has no tokenizer")
+    ('The base is resized', 'models/a: not applied', 'my-model has no tokenizer')
+    """
+    first, _, _ = note.partition(" ")
+    return note[:1].upper() + note[1:] if first.isalpha() else note
