@@ -1,5 +1,6 @@
 """Non-members inside members: quotes, shared articles, unrolled chats, overlapping chunks; and what is none of them."""
 
+import html
 import json
 import random
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ TURNS = [f"User: {text_of(seed, 15)}\nAssistant: {text_of(seed + 50, 20)}" for s
 LONG = words_of(300, 600)
 CHUNKS = [" ".join(LONG[at : at + 200]) for at in range(0, 401, 100)]
 
+SAID = [f'"{text_of(700 + i, 6)}", said O\'Hara & {text_of(720 + i, 6)}, "{text_of(740 + i, 6)}"' for i in range(3)]
+
 CASES = {
     "a mail quoted below another": (
         [f"{text_of(400 + i)}\n\n-----Original Message-----\n{mail}" for i, mail in enumerate(MAILS)],
@@ -54,6 +57,10 @@ CASES = {
     "behind quote marks, in other case, with other quotes": (
         [f"{text_of(420 + i)}\n\n{quoted(mail)}" for i, mail in enumerate(MAILS)],
         [f"“{mail.upper()}”" for mail in MAILS],
+    ),
+    "as a web page quotes it": (
+        [f"{text_of(440 + i)} <blockquote>{html.escape(SAID[i])}</blockquote>" for i in range(len(SAID))],
+        SAID,
     ),
     "one article of three": (
         [" ||||| ".join(ARTICLES[i : i + 3]) for i in (0, 3, 6)],
