@@ -104,16 +104,19 @@ def test_a_rendering_that_was_learned_better_is_proposed() -> None:
     assert "--separator ''" in lead(found)
 
 
-def test_what_the_base_model_finds_easier_too_is_no_evidence() -> None:
+@pytest.mark.parametrize(("other", "holds"), [(1.2, True), (1.1, False)])
+def test_what_the_base_model_finds_easier_in_proportion_is_no_evidence(other: float, holds: bool) -> None:
     tried = [
         *passes(AUDITED, "tuned", spread(1.4)),
-        *passes("other", "tuned", spread(1.0)),
+        *passes("other", "tuned", spread(other)),
         *passes(AUDITED, "base", spread(3.0)),
         *passes("other", "base", spread(2.5)),
     ]
     found = judge(rendering_losses(tried, confidence=0.95))
     assert found is not None
-    assert found.holds
+    assert found.holds == holds
+    assert found.losses[1].beyond_base is not None
+    assert found.losses[1].beyond_base.value == pytest.approx(1.4 - other - 0.5 * 1.4 / 3.0)
 
 
 def test_without_a_base_model_the_renderings_alone_are_compared() -> None:

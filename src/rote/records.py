@@ -301,7 +301,7 @@ class RenderingLoss:
     better: Difference | None
     """Tuned loss as audited minus that in this rendering; None as audited."""
     beyond_base: Difference | None
-    """By how much `better` is above the same difference under the base model."""
+    """By how much `better` is above the base model's difference, in proportion to what is left of the loss."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

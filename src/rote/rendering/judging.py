@@ -4,10 +4,11 @@ Two questions, of completions alone (where the loss was masked, a prompt's loss 
 
 - *Was this learned?* The tuned model's loss must be below the base model's, by its paired interval.
 - *Is there a rendering that was learned better?* The tuned model's loss in another rendering is lower than as audited by
-  more than `LEAST_NATS` a token, and more so than the base model's: what every model finds easier says nothing about
-  the training. The interval of that excess lies above 0, at a level that the number of renderings asks for. Without a
-  base model the interval of the tuned model's difference must, and the difference be over `LEAST_SHARE_ALONE` of the
-  loss.
+  more than `LEAST_NATS` a token, and more so than the base model's in proportion to what is left of the loss: what every
+  model finds easier says nothing about the training, and of a loss that training has brought down to a third, such a
+  difference is a third, too. The interval of that excess lies above 0, at a level that the number of renderings asks for.
+  Without a base model the interval of the tuned model's difference must, and the difference be over `LEAST_SHARE_ALONE`
+  of the loss.
 
 Training in one rendering lowers the loss there at least as much as in any other, so that under the right rendering the
 excess is below 0; how often a model is accused nevertheless is in `benchmarks/renderings.py`.
@@ -60,6 +61,7 @@ def rendering_losses(passes: Sequence[RenderingPass], *, confidence: float) -> l
     tuned, base = (_by_rendering(passes, model) for model in ("tuned", "base"))
     audited, base_audited = tuned.get(AUDITED, {}), base.get(AUDITED, {})
     shared = 1 - (1 - confidence) / max(1, len(tuned) - 1)
+    left = _share_left(audited, base_audited)
     found = []
     for name, all_own in tuned.items():
         own = {i: loss for i, loss in all_own.items() if i in audited}
@@ -67,7 +69,7 @@ def rendering_losses(passes: Sequence[RenderingPass], *, confidence: float) -> l
         if not own:
             continue
         is_other = name != AUDITED
-        gain, gain_of_base = _gain(audited, own), _gain(base_audited, under)
+        gain, gain_of_base = _gain(audited, own), _gain(base_audited, under, share=left)
         found.append(
             RenderingLoss(
                 rendering=name,
@@ -129,5 +131,12 @@ def _difference(first: Losses, second: Losses, groups: Mapping[str, str], confid
     return Difference(found.value, found.low, found.high)
 
 
-def _gain(first: Losses, second: Losses) -> Losses:
-    return {i: first[i] - second[i] for i in first.keys() & second.keys()}
+def _gain(first: Losses, second: Losses, *, share: float = 1.0) -> Losses:
+    return {i: share * (first[i] - second[i]) for i in first.keys() & second.keys()}
+
+
+def _share_left(tuned: Losses, base: Losses) -> float:
+    """The tuned model's mean loss over the base model's, at most 1."""
+    both = tuned.keys() & base.keys()
+    under = sum(base[i] for i in both)
+    return min(1.0, sum(tuned[i] for i in both) / under) if under > 0 else 1.0
