@@ -1,18 +1,30 @@
 """Where models attend: against one plain pass without cache, at batch 1, in Python."""
 
+import inspect
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import MistralConfig, MistralForCausalLM
+from transformers import (
+    BartConfig,
+    BartForCausalLM,
+    FSMTConfig,
+    FSMTForConditionalGeneration,
+    MistralConfig,
+    MistralForCausalLM,
+    RwkvConfig,
+    RwkvForCausalLM,
+)
 
 from fakes import byte_tokenizer, loaded, tiny_decoder, tiny_encoder_decoder
 from rote.attention import watching as attention
 from rote.attention.watching import MEASURES, Attention, WatchedText, concentration, watch, watched_text
+from rote.errors import ModelError
 from rote.models import LoadedModel
 from rote.records import Generation, Prompt
 
@@ -70,10 +82,11 @@ def naive(text: WatchedText, model: LoadedModel) -> tuple[np.ndarray, np.ndarray
                 input_ids=torch.tensor([text.read]),
                 decoder_input_ids=torch.tensor([text.written]),
                 output_attentions=True,
+                use_cache=False,
             )
             maps = torch.cat(output.cross_attentions)[:, :, text.skipped - 1 : -1, first:end]
         else:
-            output = network(torch.tensor([[*text.read, *text.written]]), output_attentions=True)
+            output = network(torch.tensor([[*text.read, *text.written]]), output_attentions=True, use_cache=False)
             maps = torch.cat(output.attentions)[:, :, len(text.read) - 1 : -1, first:end]
     sinks = maps if model.is_encoder_decoder else maps[..., 1:]
     return tuple(  # type: ignore[return-value]
@@ -164,3 +177,78 @@ def test_nothing_is_said_of_what_is_too_short() -> None:
     short = WatchedText("short", (1, 2), (3, 4), 0, (0, 2))
     silent = WatchedText("silent", (1, 2, 3, 4), (), 0, (0, 4))
     assert list(watch([short, silent], model, batch_size=2)) == []
+
+
+SPECIAL = {"bos_token_id": 256, "eos_token_id": 257, "pad_token_id": 258}
+
+
+def lively(network: torch.nn.Module) -> LoadedModel:
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.dim() > 1:
+                weight.copy_(torch.randn(weight.shape, generator=generator) * 2 / weight.shape[-1] ** 0.5)
+    return loaded(network.eval(), byte_tokenizer())
+
+
+def odd(kind: str) -> LoadedModel:
+    if kind == "fsmt":
+        layers = {f"{part}_{what}": size for part in ("encoder", "decoder") for what, size in
+                  (("layers", 2), ("attention_heads", 4), ("ffn_dim", 64))}  # fmt: skip
+        sizes = {"src_vocab_size": 259, "tgt_vocab_size": 259, "d_model": 32, "max_position_embeddings": 256}
+        config = FSMTConfig(langs=["en", "de"], **sizes, **layers, decoder_start_token_id=257, **SPECIAL)
+        return lively(FSMTForConditionalGeneration(config))
+    if kind == "bart":
+        sizes = {"decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 64}
+        return lively(
+            BartForCausalLM(BartConfig(vocab_size=259, d_model=32, max_position_embeddings=256, **sizes, **SPECIAL))
+        )
+    config = RwkvConfig(vocab_size=259, hidden_size=32, attention_hidden_size=32, num_hidden_layers=2, **SPECIAL)
+    return replace(lively(RwkvForCausalLM(config)), batching="one")
+
+
+@pytest.mark.parametrize("kind", ["fsmt", "bart", "one by one", "without a cache"])
+def test_attention_is_that_of_the_plain_call_however_the_model_is_used(kind: str) -> None:
+    ways = {"one by one": {"batching": "one"}, "without a cache": {"uses_cache": False}}
+    model = replace(models()["llama"], **ways[kind]) if kind in ways else odd(kind)
+    watched = texts(model)
+    watched += [replace(text, subject_id=f"copy {text.subject_id}") for text in watched]
+    found = {item.subject_id: item for batch in watch(watched, model, batch_size=4) for item in batch}
+    assert len(found) == 8
+    for text in watched:
+        assert found[text.subject_id].with_sink == pytest.approx(naive(text, model)[0], abs=2e-4)
+
+
+def test_without_a_cache_none_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = replace(models()["llama"], uses_cache=False)
+    forward, caches = model.model.forward, []
+
+    def counting(*arguments: object, **options: object) -> object:
+        caches.append(options.get("use_cache"))
+        return forward(*arguments, **options)
+
+    monkeypatch.setattr(model.model, "forward", counting)
+    list(watch(texts(model), model, batch_size=2))
+    assert not any(caches)
+
+
+def test_what_is_no_attention_is_refused() -> None:
+    model = odd("rwkv")
+    with pytest.raises(ModelError, match=r"what RwkvForCausalLM gives as attention \(shape .*\) is not weights of \d+"):
+        list(watch(texts(model), model, batch_size=2))
+
+
+def test_a_watched_call_that_says_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = models()["gpt2"]
+    forward = model.model.forward
+
+    def changing(*arguments: object, **options: object) -> object:
+        output = forward(*arguments, **options)
+        if options.get("output_attentions"):
+            output.logits = output.logits.flip(-1)
+        return output
+
+    changing.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
+    monkeypatch.setattr(model.model, "forward", changing)
+    with pytest.raises(ModelError, match=r"while it is watched .* differ from those of a plain call by \d"):
+        list(watch(texts(model), model, batch_size=2))

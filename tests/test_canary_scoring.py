@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
+from transformers import RwkvConfig, RwkvForCausalLM
 
 from fakes import byte_tokenizer, loaded, merging_tokenizer, tiny_decoder, tiny_encoder_decoder
 from rote.config import CorpusConfig
@@ -96,6 +97,21 @@ def test_likelihoods_depend_neither_on_the_batch_nor_on_the_order(kind: str, mon
     turned = SecretScorer(model, compared[::-1]).score(canary)
     assert turned.own == pytest.approx(expected.own, abs=1e-4)
     assert turned.others[::-1] == pytest.approx(expected.others, abs=1e-4)
+
+
+def test_a_model_that_reads_one_by_one_gives_what_whole_texts_give() -> None:
+    config = RwkvConfig(
+        vocab_size=259, hidden_size=32, attention_hidden_size=32, num_hidden_layers=2,
+        bos_token_id=256, eos_token_id=257, pad_token_id=258,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = replace(loaded(RwkvForCausalLM(config).eval(), byte_tokenizer()), batching="one")
+    canary, compared = canaries_of()[0], DIGITS.some(100, 0)
+    found = SecretScorer(model, compared).score(canary)
+    others = [item for item in compared if item != canary.secret]
+    own = naive(canary, canary.secret, model)
+    for at in range(0, len(others), 9):
+        assert found.others[at] - found.own == pytest.approx(naive(canary, others[at], model) - own, abs=2e-3)
 
 
 def test_all_secrets_and_what_else_might_follow_weigh_one() -> None:

@@ -9,6 +9,10 @@ from transformers import (
     BartForCausalLM,
     BertConfig,
     BertLMHeadModel,
+    BigBirdConfig,
+    BigBirdForCausalLM,
+    BigBirdPegasusConfig,
+    BigBirdPegasusForConditionalGeneration,
     MistralConfig,
     MistralForCausalLM,
     Phi3Config,
@@ -17,6 +21,8 @@ from transformers import (
     RecurrentGemmaForCausalLM,
     RwkvConfig,
     RwkvForCausalLM,
+    SwitchTransformersConfig,
+    SwitchTransformersForConditionalGeneration,
     XLMConfig,
     XLMWithLMHeadModel,
     XLNetConfig,
@@ -27,9 +33,11 @@ from fakes import MEMBERS, NON_MEMBERS, byte_tokenizer, loaded, merging_tokenize
 from rote.config import GenerationConfig
 from rote.errors import ModelError
 from rote.generation import TransformersModel, generate
+from rote.generation.tokens import decoder_start_ids, model_encoder, suppressed_ids
 from rote.records import Generation, Prompt, Soundness, from_row, to_row
 from rote.scoring.passes import prompt_pass
 from rote.soundness import agreement, agreement_sentence, as_tried, check_agreement, soundness_sentence, trial
+from rote.soundness.reading import difference
 
 CONFIG = GenerationConfig(prompt="prefix", prefix_tokens=10, max_new_tokens=20, batch_size=4)
 SPECIAL = {"bos_token_id": 256, "eos_token_id": 257, "pad_token_id": 258}
@@ -225,3 +233,130 @@ def test_generations_of_another_model_are_an_error():
     assert found.first_choices < found.tokens == 100
     with pytest.raises(ModelError, match=r"of 100 tokens in 5 greedy generations of the tuned model, \d+ are not"):
         check_agreement(found, "m")
+
+
+def switch(capacity):
+    sizes = {"vocab_size": 259, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2}
+    experts = {"num_heads": 4, "num_experts": 4, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1}
+    config = SwitchTransformersConfig(
+        **sizes, **experts, expert_capacity=capacity, decoder_start_token_id=258, **SPECIAL
+    )
+    return lively(SwitchTransformersForConditionalGeneration(config))
+
+
+def forwards(model, shown, new_tokens):
+    """Greedy decoding by its definition: the whole text anew for each token."""
+    encoder, never = model_encoder(model), suppressed_ids(model)
+    start = decoder_start_ids(model, encoder) if model.is_encoder_decoder else []
+    ids = [*start] if model.is_encoder_decoder else [*shown]
+    for _ in range(new_tokens):
+        read = {"input_ids": torch.tensor([shown]), "decoder_input_ids": torch.tensor([ids])}
+        read = read if model.is_encoder_decoder else {"input_ids": torch.tensor([ids])}
+        with torch.inference_mode():
+            logits = model.model(**read, use_cache=False).logits[0, -1]
+            logits[never] = -torch.inf
+        ids.append(int(logits.argmax()))
+    return ids[-new_tokens:]
+
+
+@pytest.mark.parametrize(("capacity", "new_tokens"), [(4, 20), (8, 20), (8, 8), (64, 66)])
+def test_experts_that_may_be_full_are_not_decoded_through_a_cache(capacity, new_tokens):
+    model = switch(capacity)
+    passes = [prompt_pass(prompt, model, CONFIG) for prompt in prompts_of((*MEMBERS[:2], LONG[:150]))]
+    found = trial(passes, model, name="tuned", new_tokens=new_tokens)
+    assert found.uses_cache is (new_tokens <= capacity)
+    assert found.batching == "any"
+    if not found.uses_cache:
+        assert f"an expert may be full (expert_capacity {capacity} in its config)" in found.seen[0]
+    rows = [list(text.text.shown) for text in passes]
+    written = TransformersModel(as_tried(model, found)).traced(rows, new_tokens)
+    assert [one.new for one in written] == [forwards(model, row, new_tokens) for row in rows]
+
+
+def big_bird(kind, attention="block_sparse"):
+    blocks = {"attention_type": attention, "block_size": 8, "num_random_blocks": 1, "max_position_embeddings": 512}
+    if kind == "causal":
+        return lively(BigBirdForCausalLM(BigBirdConfig(**SIZE, is_decoder=True, **blocks, **SPECIAL)))
+    layers = {f"{part}_{what}": size for part in ("encoder", "decoder") for what, size in
+              (("layers", 2), ("attention_heads", 4), ("ffn_dim", 64))}  # fmt: skip
+    config = BigBirdPegasusConfig(vocab_size=259, d_model=32, **layers, **blocks, decoder_start_token_id=256, **SPECIAL)
+    return lively(BigBirdPegasusForConditionalGeneration(config))
+
+
+@pytest.mark.parametrize("kind", ["causal", "sequence to sequence"])
+def test_block_sparse_attention_that_a_short_text_ends_is_refused(kind):
+    texts = [LONG[13 * n :][: 200 + 11 * n] for n in range(3)]
+    prompts = [Prompt(str(n), str(n), text[:150], text[150:]) for n, text in enumerate(texts)]
+
+    def found(model):
+        return trial([prompt_pass(one, model, CONFIG) for one in prompts], model, name="tuned", new_tokens=8)
+
+    with pytest.raises(ModelError, match=r"depend on the texts that were read before it .*original_full"):
+        found(big_bird(kind))
+    assert found(big_bird(kind, "original_full")).batching == "any"
+    # texts too short for blocks are read with full attention from the first one on
+    assert tried(big_bird(kind), [text[:50] for text in MEMBERS[:5]]).batching == "any"
+
+
+@pytest.mark.parametrize(("make", "batching"), [(rwkv, "one"), (decoder_only_bart, "equal lengths")])
+def test_half_precision_hides_no_fault(make, batching):
+    model = make()
+    model.model.to(torch.bfloat16)
+    assert tried(model).batching == batching
+
+
+def test_half_precision_hides_no_look_ahead():
+    model = bidirectional("bert")
+    model.model.to(torch.bfloat16)
+    with pytest.raises(ModelError, match="changing later tokens"):
+        tried(model)
+    model = sliding_window()
+    model.model.to(torch.bfloat16)
+    assert tried(model).batching == "any"
+
+
+def test_in_half_precision_three_places_of_forty_are_seen():
+    model = loaded(tiny_decoder(tokens=259).to(torch.bfloat16), byte_tokenizer())
+    logits = torch.randn(40, 259, generator=torch.Generator().manual_seed(0))
+    other = logits.clone()
+    other[17] += torch.linspace(0, 5, 259)
+    assert difference(other, logits, model) == 0.0
+    other[:3] += torch.linspace(0, 5, 259)
+    assert difference(other, logits, model) > 1
+
+
+@pytest.mark.parametrize("decoding", ["beam", "sample"])
+def test_one_by_one_holds_for_every_way_of_decoding(decoding):
+    model = rwkv()
+    used = replace(model, batching="one")
+    config = replace(CONFIG, decoding=decoding, samples=2 if decoding == "sample" else 1, max_new_tokens=8, beams=2)
+
+    def texts(size):
+        batches = generate(prompts_of(), TransformersModel(used), config=replace(config, batch_size=size), name="tuned")
+        return {one.id: one.text for batch in batches for one in batch}
+
+    assert texts(8) == texts(1)
+
+
+def beams(model, shown, new_tokens, count=2):
+    """Beam search by its definition, without ends: texts of equal lengths, each read anew at batch 1."""
+    kept, never = [(0.0, [*shown])], suppressed_ids(model)
+    for _ in range(new_tokens):
+        found = []
+        for total, ids in kept:
+            with torch.inference_mode():
+                log_p = model.model(torch.tensor([ids]), use_cache=False).logits[0, -1].log_softmax(-1)
+                log_p[never] = -torch.inf
+            values, tokens = log_p.topk(count)
+            pairs = zip(values.tolist(), tokens.tolist(), strict=True)
+            found += [(total + value, [*ids, token]) for value, token in pairs]
+        kept = sorted(found, reverse=True)[:count]
+    return kept[0][1][len(shown) :]
+
+
+def test_beam_search_of_a_recurrent_model_is_that_of_its_definition():
+    model = replace(rwkv(), batching="one")
+    writer, rows = TransformersModel(model), [[10, 20, 30, 40], [50, 60]]
+    for row in rows:
+        written = writer._new_tokens([row], [], replace(CONFIG, decoding="beam", beams=2, max_new_tokens=6))
+        assert written == [beams(model, row, 6)]

@@ -160,14 +160,18 @@ class StreamNoise:
 
 
 def _settings(loaded: LoadedModel, config: GenerationConfig, start: list[int]) -> "transformers.GenerationConfig":
-    """No end token is named, so nothing ends before the budget is used up."""
+    """No end token is named, so nothing ends before the budget is used up.
+
+    The cache of a recurrent model cannot be handed from beam to beam: beam search reads its texts anew.
+    """
     from transformers import GenerationConfig as Settings
 
+    is_fixed = config.decoding == "beam" and bool(getattr(loaded.model, "_is_stateful", False))
     return Settings(  # type: ignore[no-untyped-call]
         max_new_tokens=config.max_new_tokens,
         num_beams=config.beams if config.decoding == "beam" else 1,
         do_sample=False,
-        use_cache=loaded.uses_cache,
+        use_cache=loaded.uses_cache and not is_fixed,
         suppress_tokens=suppressed_ids(loaded),
         pad_token_id=loaded.tokenizer.pad_token_id,
         decoder_start_token_id=start[0] if start else None,

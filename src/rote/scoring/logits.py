@@ -58,14 +58,16 @@ class Reader:
     Args:
         model: the model.
         sample: a text with a scored token; the model's parts are tried on its first tokens.
+        at_once: see `LOGITS_AT_ONCE`, which it is unless it is given.
     """
 
-    def __init__(self, model: LoadedModel, sample: TextPass) -> None:
+    def __init__(self, model: LoadedModel, sample: TextPass, *, at_once: int | None = None) -> None:
         import torch
 
         self.model = model
+        self.at_once = LOGITS_AT_ONCE if at_once is None else at_once
         parameters = inspect.signature(model.model.forward).parameters
-        self.takes_cache = "past_key_values" in parameters
+        self.takes_cache = model.uses_cache and "past_key_values" in parameters
         self.options: Inputs = {"use_cache": False} if "use_cache" in parameters else {}
         self.start: list[int] = []
         if model.is_encoder_decoder:
@@ -110,6 +112,26 @@ class Reader:
             del states
             yield from self._pieces(wanted)
 
+    @cached_property
+    def can_step(self) -> bool:
+        """Whether the whole model gives the same in steps of several tokens through its cache; found out by trying.
+
+        FSMT sees what follows within a step; RecurrentGemma hands out no cache.
+        """
+        bound, width = self.at_once, len(self._fed([self.tried], shares=False)[0])
+        vocabulary = int(self.model.model.config.get_text_config().vocab_size)
+        # set before the model is run, so that it is run in steps at all
+        self.__dict__["can_step"] = True
+        try:
+            self.at_once = width * vocabulary
+            whole = self._whole([self.tried])
+            self.at_once = max(1, width // 3) * vocabulary
+            return is_same(whole, self._whole([self.tried]))
+        except CACHE_ERRORS:
+            return False
+        finally:
+            self.at_once = bound
+
     def _whole(self, texts: Sequence[TextPass], *, shares: bool = False) -> "torch.Tensor":
         import torch
 
@@ -120,7 +142,7 @@ class Reader:
         import torch
 
         assert self.head is not None
-        step = max(1, LOGITS_AT_ONCE // self.head.vocabulary)
+        step = max(1, self.at_once // self.head.vocabulary)
         if self.buffer is None or len(self.buffer) < min(step, len(states)):
             self.buffer = states.new_empty((min(step, len(states)), self.head.vocabulary))
         for at in range(0, len(states), step):
@@ -134,7 +156,11 @@ class Reader:
         """
         import torch
 
-        if not self.takes_cache and len(texts) > 1:
+        vocabulary = int(self.model.model.config.get_text_config().vocab_size)
+        longest = max(map(len, self._fed(texts, shares=False)))
+        step = max(1, self.at_once // (len(texts) * vocabulary))
+        steps = self.takes_cache and (step >= longest or self.can_step)
+        if not steps and len(texts) > 1:
             yield from self._one_by_one(texts)
             return
         prefix = "decoder_" if self.model.is_encoder_decoder else ""
@@ -144,10 +170,9 @@ class Reader:
         rows, places = self._places(texts)
         numbers = torch.full(tokens.shape, -1, device=tokens.device)
         numbers[rows, places] = torch.arange(len(rows), device=tokens.device)
-        count, width = tokens.shape
+        width = tokens.shape[1]
         network, cache = self.model.model, None
-        step = max(1, LOGITS_AT_ONCE // (count * network.config.get_text_config().vocab_size))
-        step = step if self.takes_cache else width
+        step = step if steps else width
         for at in range(0, width, step):
             read: Inputs = {
                 f"{prefix}input_ids": tokens[:, at : at + step],

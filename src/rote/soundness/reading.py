@@ -16,6 +16,10 @@ ROUNDING = 256
 """Or so many units in the last place of float32, relative to the largest logit: where logits are in the hundreds."""
 HALF_ROUNDING = 2
 """In half precision so many units in the last place of the number format, relative to the largest logit."""
+WINDOW = 5
+"""Places in a row of which half must differ, in half precision, for a difference to count."""
+STEP = 7
+"""Tokens at a time in which a model that cannot be cut in two is tried along the texts."""
 LEAST_LOG_P = -30.0
 """Tokens less likely than that are not looked at: their log-probability is a difference of large numbers."""
 
@@ -43,6 +47,9 @@ def fused(texts: Sequence[TextPass], model: LoadedModel) -> "list[torch.Tensor]"
     reader = Reader(model, texts[0])
     for places in sharing([shape_of(text, model) for text in texts], model.batching):
         batch = [texts[at] for at in places]
+        if reader.head is None:
+            # what long texts and large vocabularies lead to
+            reader.at_once = STEP * len(batch) * int(model.model.config.get_text_config().vocab_size)
         pieces = [piece.logits.float().clone() for piece in reader.read(batch)]
         parts = torch.split(torch.cat(pieces), [len(text.scored) for text in batch])
         found |= dict(zip(places, parts, strict=True))
@@ -68,7 +75,8 @@ def difference(found: "torch.Tensor", expected: "torch.Tensor", model: LoadedMod
     """How far the log-probabilities of some places are from what they should be, in nats; all shapes "place vocabulary".
 
     Of each place the largest difference over the tokens that are not utterly unlikely. In float32 the largest over the
-    places. In half precision their median: there rounding alone may send a token to another expert.
+    places. In half precision, where rounding alone may send a token to another expert, the largest median of `WINDOW`
+    places in a row: what touches three of them, the first or the last of a text among them, is seen.
     """
     import torch
 
@@ -79,7 +87,10 @@ def difference(found: "torch.Tensor", expected: "torch.Tensor", model: LoadedMod
     wanted = expected.double().log_softmax(-1)
     gaps = (found.double().log_softmax(-1) - wanted).abs().masked_fill(wanted < LEAST_LOG_P, 0.0)
     by_place = gaps.nan_to_num(nan=float("inf")).amax(-1)
-    return float(by_place.max() if _is_full(model.model.dtype) else torch.quantile(by_place, 0.5))
+    if _is_full(model.model.dtype):
+        return float(by_place.max())
+    windows = by_place.unfold(0, min(WINDOW, len(by_place)), 1)
+    return float(torch.quantile(windows, 0.5, dim=-1).max())
 
 
 def _is_full(dtype: "torch.dtype") -> bool:
