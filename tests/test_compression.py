@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import RwkvConfig, RwkvForCausalLM
 
 from fakes import MEMBERS, Toy, byte_tokenizer, loaded, memorised_toy, tiny_encoder_decoder
 from rote import compression, runs
@@ -15,7 +16,7 @@ from rote.generation.tokens import suppressed_ids
 from rote.models import LoadedModel
 from rote.records import Compression, Estimate, Prompt, Score
 from rote.runs import Run
-from rote.scoring.compression import Found, minimal_prompt, zlib_ratio
+from rote.scoring.compression import Found, _Search, minimal_prompt, zlib_ratio
 
 CONFIG = CompressionConfig(steps=12, candidates=32, favoured=32)
 
@@ -86,6 +87,22 @@ def test_encoder_decoder_models_are_refused() -> None:
     model = loaded(tiny_encoder_decoder(tokens=len(tokenizer)), tokenizer)
     with pytest.raises(ModelError, match="causal models only"):
         minimal_prompt([1, 2, 3], model, before=(), start=[], config=CONFIG, seed=0)
+
+
+def test_the_candidates_of_a_model_that_reads_one_by_one_are_read_apart() -> None:
+    config = RwkvConfig(
+        vocab_size=259, hidden_size=32, attention_hidden_size=32, num_hidden_layers=2,
+        bos_token_id=256, eos_token_id=257, pad_token_id=258,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = replace(loaded(RwkvForCausalLM(config).eval(), byte_tokenizer()), batching="one")
+    prompts, target = torch.randint(256, (5, 4)), [65, 66, 67]
+    losses, succeeds = _Search(target, [], model, CONFIG, 0)._losses(prompts)
+    for prompt, loss, is_written in zip(prompts.tolist(), losses.tolist(), succeeds.tolist(), strict=True):
+        with torch.inference_mode():
+            log_p = model.model(torch.tensor([[*prompt, *target]]), use_cache=False).logits[0, 3:-1].log_softmax(-1)
+        assert loss == pytest.approx(-float(log_p[range(3), target].sum()), abs=1e-4)
+        assert is_written == (writes(model, tuple(prompt), 3) == target)
 
 
 def test_zlib_ratio_is_of_bytes() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast, RwkvConfig, RwkvForCausalLM
 
 from fakes import (
     MEMBERS,
@@ -33,6 +33,13 @@ NONE = ScoringConfig(membership=())
 
 def model_of(kind: str, *, context: int = 256) -> LoadedModel:
     """Causal with or without a start token, or an encoder-decoder."""
+    if kind == "rwkv":
+        config = RwkvConfig(
+            vocab_size=259, hidden_size=32, attention_hidden_size=32, num_hidden_layers=2,
+            bos_token_id=256, eos_token_id=257, pad_token_id=258,
+        )  # fmt: skip
+        torch.manual_seed(0)
+        return replace(loaded(RwkvForCausalLM(config).eval(), byte_tokenizer(), context=context), batching="one")
     tokenizer = byte_tokenizer(encloses=kind != "gpt2")
     if kind == "t5":
         return loaded(tiny_encoder_decoder(tokens=len(tokenizer)), tokenizer)
@@ -69,7 +76,7 @@ def ids(model: LoadedModel, text: str) -> list[int]:
     return list(model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "t5"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "t5", "rwkv"])
 def test_a_lower_case_text_is_scored_as_a_prompt_of_its_own(kind: str) -> None:
     model = model_of(kind)
     prompts, found, store = made(model, replace(NONE, membership=("lowercase",)))
@@ -86,7 +93,7 @@ def test_a_lower_case_text_is_scored_as_a_prompt_of_its_own(kind: str) -> None:
             assert store.read(item.key).log_probabilities == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "rwkv"])
 def test_all_records_are_read_after_the_same_non_members_which_are_not_scored(kind: str) -> None:
     model = model_of(kind)
     scoring = replace(NONE, membership=("recall_ratio",), recall_shots=2)

@@ -4,6 +4,7 @@ A text is memorised in this sense if some prompt shorter than the text itself br
 holds it. What the search does not find may still exist, so a ratio is a lower bound.
 """
 
+import inspect
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +100,9 @@ class _Search:
 
         if model.is_encoder_decoder:
             raise ModelError(f"{model.source}: prompts are searched for causal models only")
-        self.network, self.config = model.model, config
+        self.network, self.config, self.reads_one = model.model, config, model.batching == "one"
+        parameters = inspect.signature(model.model.forward).parameters
+        self.options = {"use_cache": False} if "use_cache" in parameters else {}
         self.target = torch.tensor(list(target), device=model.device)
         self.before = torch.tensor(list(before), dtype=torch.long, device=model.device)
         self.table = _embeddings(model)
@@ -158,7 +161,9 @@ class _Search:
         one_hot.requires_grad_(True)
         embedded = torch.cat([self.read_before, one_hot @ self.table, self.table[self.target]])
         with torch.enable_grad():
-            logits = self.network(inputs_embeds=embedded[None]).logits[0, -len(self.target) - 1 : -1].float()
+            logits = (
+                self.network(inputs_embeds=embedded[None], **self.options).logits[0, -len(self.target) - 1 : -1].float()
+            )
             torch.nn.functional.cross_entropy(logits, self.target).backward()  # type: ignore[no-untyped-call]
         assert one_hot.grad is not None
         return one_hot.grad.float().cpu()
@@ -170,7 +175,10 @@ class _Search:
         rows, device = len(prompts), self.target.device
         ids = torch.cat([self.before.repeat(rows, 1), prompts.to(device), self.target.repeat(rows, 1)], dim=1)
         with torch.inference_mode():
-            logits = self.network(input_ids=ids).logits[:, -len(self.target) - 1 : -1].float()
+            found = [
+                self.network(input_ids=part, **self.options).logits for part in ids.split(1 if self.reads_one else rows)
+            ]
+            logits = torch.cat([part[:, -len(self.target) - 1 : -1].float() for part in found])
             losses = torch.nn.functional.cross_entropy(
                 logits.transpose(1, 2), self.target.repeat(rows, 1), reduction="none"
             )
