@@ -29,6 +29,7 @@ from rote.scoring.logits import Reader
 from rote.scoring.passes import TextPass, prompt_pass, score_prompts, score_texts
 from rote.scoring.schemes import PLAIN
 from rote.scoring.store import TokenStore
+from rote.soundness import trial
 from test_finetuning import CPU, PAIRS, VALIDATION, example, save_base, trained, weights
 
 pytestmark = pytest.mark.usefixtures("frozen_heap")
@@ -377,3 +378,12 @@ def test_secrets_are_compared_behind_the_soft_prompt(kind: str, bases: dict[str,
         prompt = Prompt("p", "p", canary.prompt, canary.before + secret)
         text = prompt_pass(prompt, loaded, GenerationConfig(max_new_tokens=5)).text
         assert own == pytest.approx(naive_log_probabilities(text, network, loaded)[-4:].sum().item(), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_soft_prompt_passes_the_trial(kind: str, bases: dict[str, str], adapters: dict[str, str]):
+    loaded, config = load_model("", adapter=adapters[kind], config=CPU), GenerationConfig(max_new_tokens=8)
+    passes = [prompt_pass(prompt, loaded, config) for prompt in prompts_of(LENGTHS)]
+    found = trial(passes, loaded, name="tuned", new_tokens=8)
+    assert (found.batching, found.uses_cache, found.context_tokens) == ("any", True, None)
+    assert found.first_choices == found.generated > 0
