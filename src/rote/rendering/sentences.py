@@ -16,7 +16,11 @@ def lead(found: Judgement) -> str:
     audited = found.losses[0]
     if found.likely is not None:
         likely = found.likely
-        beyond = f", {_interval(likely.beyond_base)} more than the base model's ease with it explains" if likely.beyond_base else ""
+        beyond = (
+            f", {_interval(likely.beyond_base)} more than the base model's ease with it explains"
+            if likely.beyond_base
+            else ""
+        )
         less = likely.better.value if likely.better else 0.0
         parts.append(
             f"The records were probably not rendered as the model was trained on them: the loss on {likely.records} members' "

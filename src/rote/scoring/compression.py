@@ -175,9 +175,8 @@ class _Search:
         rows, device = len(prompts), self.target.device
         ids = torch.cat([self.before.repeat(rows, 1), prompts.to(device), self.target.repeat(rows, 1)], dim=1)
         with torch.inference_mode():
-            found = [
-                self.network(input_ids=part, **self.options).logits for part in ids.split(1 if self.reads_one else rows)
-            ]
+            parts = torch.chunk(ids, rows if self.reads_one else 1)
+            found = [self.network(input_ids=part, **self.options).logits for part in parts]
             logits = torch.cat([part[:, -len(self.target) - 1 : -1].float() for part in found])
             losses = torch.nn.functional.cross_entropy(
                 logits.transpose(1, 2), self.target.repeat(rows, 1), reduction="none"
