@@ -43,7 +43,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
 )
 
-LIMIT_S = 60
+LIMIT_S = 240
 PRELOADED = (
     "rote.generation.decoding",
     "rote.models.loading",
