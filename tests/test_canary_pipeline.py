@@ -14,7 +14,7 @@ from rote.cli import main
 from rote.config import CorpusConfig
 from rote.corpus import draw_canaries
 from rote.corpus.canaries import canary_lines
-from rote.records import Estimate, Exposure, PrivacyBound
+from rote.records import Estimate, Exposure, PrivacyBound, Separation
 from rote.reporting.canaries import canary_section, epsilon_figure
 from rote.runs import Run
 
@@ -130,7 +130,14 @@ def test_the_section_says_that_secrets_were_sampled_and_where_the_fit_is_bad(fol
     run = Run(tmp_path)
     name = runs.EXPOSURES.format(model="tuned")
     exposures = run.read(name, Exposure)
+    made_of_them = {
+        runs.CANARY_ESTIMATES: run.read(runs.CANARY_ESTIMATES, Estimate),
+        runs.CANARY_SEPARATIONS: run.read(runs.CANARY_SEPARATIONS, Separation),
+        runs.PRIVACY_BOUNDS: run.read(runs.PRIVACY_BOUNDS, PrivacyBound),
+    }
     run.write(name, [replace(item, fit_distance=0.2) for item in exposures], settings={})
+    for artifact, records in made_of_them.items():
+        run.write(artifact, records, settings={})
     section = canary_section(run)
     assert section is not None
     assert any("sampled, 5" in fact and "of 1,000 are compared" in fact for fact in section.facts)

@@ -119,8 +119,9 @@ def run(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     losses = [Score(f"{p.id}-tuned", "loss", 0.1 * n) for n, p in enumerate(prompts)]
     for name, records in ((runs.EXAMPLES, examples), (runs.PROMPTS, prompts), (runs.SCORES, losses)):
         found.write(name, records, settings={})
-    monkeypatch.setattr("rote.models.load_model", lambda *_, **__: toy.model)
-    monkeypatch.setattr("rote.models.model_digest", lambda *_: "toy")
+    for module in ("rote.models", "rote.tried"):
+        monkeypatch.setattr(f"{module}.load_model", lambda *_, **__: toy.model)
+        monkeypatch.setattr(f"{module}.model_digest", lambda *_: "toy")
     monkeypatch.setattr(compression, "audited_models", lambda _: {"tuned": ("toy", "")})
     return found
 

@@ -101,9 +101,14 @@ def test_a_known_full_name_is_found_in_any_case_and_last_name_first() -> None:
 )
 def test_time_grows_with_the_length_alone(text: str) -> None:
     FINDER.find(text[: len(text) // 8])
-    times = []
-    for part in (text[: len(text) // 4], text):
-        start = time.process_time()
-        FINDER.find(part)
-        times.append(time.process_time() - start)
-    assert times[1] < 12 * times[0] + 0.2  # four times the text
+
+    def least_s(part: str) -> float:
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            FINDER.find(part)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    # four times the text; a square would take 16 times
+    assert least_s(text) < 12 * least_s(text[: len(text) // 4]) + 0.5
