@@ -23,11 +23,13 @@ import numpy as np
 from numba.core import config, event
 from numba.core.dispatcher import Dispatcher
 
+from rote.signals import Postponement
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 _PACKAGE = Path(__file__).parent
 _CONSTANTS = (bool, int, float, str, tuple, np.generic)
-_DURATION = "up to a minute"
+_DURATION = "a minute or so"
 
 
 def kernel(function: Function) -> Function:
@@ -108,4 +110,17 @@ class _Announcement(event.Listener):
         pass
 
 
+class _Undisturbed(event.Listener):
+    """Lets Ctrl-C and SIGTERM wait until a kernel is compiled or loaded: Numba cannot be stopped in the middle of it."""
+
+    postponement = Postponement(b"\nrote: ends when the kernel is compiled (a second time: at once) \xe2\x80\xa6\n")
+
+    def on_start(self, event: event.Event) -> None:
+        self.postponement.begin()
+
+    def on_end(self, event: event.Event) -> None:
+        self.postponement.end()
+
+
 event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]
+event.register("numba:compiler_lock", _Undisturbed())  # type: ignore[no-untyped-call]
