@@ -115,10 +115,10 @@ class _Undisturbed(event.Listener):
 
     postponement = Postponement(b"\nrote: ends when the kernel is compiled (a second time: at once) \xe2\x80\xa6\n")
 
-    def on_start(self, event: event.Event) -> None:
+    def on_start(self, _: event.Event) -> None:
         self.postponement.begin()
 
-    def on_end(self, event: event.Event) -> None:
+    def on_end(self, _: event.Event) -> None:
         self.postponement.end()
 
 

@@ -48,6 +48,7 @@ class Postponement:
         self._before: dict[int, signal._HANDLER] = {}
 
     def begin(self) -> None:
+        """From now on signals wait."""
         if threading.current_thread() is not threading.main_thread():
             return
         self._depth += 1
@@ -56,6 +57,7 @@ class Postponement:
             self._before = {number: signal.signal(number, self._wait) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def end(self) -> None:
+        """Signals are handled as before the outermost `begin`, the one that came meanwhile first of all."""
         if threading.current_thread() is not threading.main_thread():
             return
         self._depth -= 1
