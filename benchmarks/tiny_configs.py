@@ -52,6 +52,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "ffn_config": {"ffn_hidden_size": 16, "moe_num_experts": 4, "moe_top_k": 2, "hidden_size": 32},
     },
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
+    "encoder-decoder": {"decoder": {"is_decoder": True, "add_cross_attention": True}},
     "falcon_h1": {"mamba_d_ssm": 64},
     "fsmt": {"decoder_start_token_id": 1},
     "gemma3n_text": {"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 260, "hidden_size_per_layer_input": 8},
@@ -66,6 +67,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "is_decoder": True, "attn_layers": ["local", "lsh"], "axial_pos_embds": False, "local_attn_chunk_length": 8,
         "lsh_attn_chunk_length": 8, "num_buckets": 4,
     },
+    "t5gemma": {"decoder_start_token_id": 0},  # as its checkpoints: they start with <bos>, and <pad> is masked
     "xmod": {"default_language": "en_XX"},
     "zamba": {
         "num_hidden_layers": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "attention_hidden_size": 64,

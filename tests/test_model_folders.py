@@ -156,6 +156,15 @@ def test_senseless_sizes_are_one_line(decoder: str, changes: dict[str, object]):
         load_model(decoder, config=CPU)
 
 
+@pytest.mark.parametrize("type_", ["vit", "qwen2_audio"])
+def test_a_type_that_writes_no_text_is_one_line(decoder: str, type_: str):
+    Path(decoder, "config.json").write_text(json.dumps({"model_type": type_}))
+    expected = rf"a model of the type '{type_}' cannot be audited: transformers \S+ knows none of this type that continues"
+    with pytest.raises(ModelError, match=expected) as raised:
+        load_model(decoder, config=CPU)
+    assert len(str(raised.value)) < MAX_CHARS
+
+
 def test_a_config_that_transformers_itself_writes_is_read(decoder: str):
     path = Path(decoder) / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": int(1e30)}))

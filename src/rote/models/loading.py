@@ -122,6 +122,18 @@ def _tokenizer(source: str, adapter: str, config: ModelConfig) -> OpenedTokenize
     return OpenedTokenizer(opened.tokenizer, (note, *opened.notes))
 
 
+def _check_type(source: str, architecture: "PretrainedConfig") -> None:
+    """Transformers must know a model of this type that writes text; code that comes with the folder is not looked at."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, __version__
+
+    known = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING if architecture.is_encoder_decoder else MODEL_FOR_CAUSAL_LM_MAPPING
+    if type(architecture) not in known and not hasattr(architecture, "auto_map"):
+        raise ModelError(
+            f"{source}: a model of the type {architecture.model_type!r} cannot be audited: transformers {__version__} knows "
+            f"none of this type that continues text alone; the part of it that writes text can, saved as a model of its own"
+        )
+
+
 def _load_weights(
     source: str, architecture: "PretrainedConfig", config: ModelConfig, device: "torch.device"
 ) -> "PreTrainedModel":
@@ -129,6 +141,7 @@ def _load_weights(
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+    _check_type(source, architecture)
     auto = AutoModelForSeq2SeqLM if architecture.is_encoder_decoder else AutoModelForCausalLM
     with reading(f"{source}: no model can be loaded"), _no_adapters():
         loaded = auto.from_pretrained(
