@@ -127,7 +127,7 @@ def _check_type(source: str, architecture: "PretrainedConfig") -> None:
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, __version__
 
     known = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING if architecture.is_encoder_decoder else MODEL_FOR_CAUSAL_LM_MAPPING
-    if type(architecture) not in known and not hasattr(architecture, "auto_map"):
+    if type(architecture) not in known and not getattr(architecture, "auto_map", None):
         raise ModelError(
             f"{source}: a model of the type {architecture.model_type!r} cannot be audited: transformers {__version__} knows "
             f"none of this type that continues text alone; the part of it that writes text can, saved as a model of its own"
