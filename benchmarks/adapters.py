@@ -31,7 +31,7 @@ from pathlib import Path
 
 LIMIT_S = 120
 TOLERANCE_NATS = 1e-3
-PRELOADED = ["adapter_folders", "rote.models", "rote.scoring.passes", "peft", "transformers.models.auto.modeling_auto"]
+PRELOADED = ["adapter_folders", "rote.models", "rote.passes.scoring", "peft", "transformers.models.auto.modeling_auto"]
 WRONG, TRACEBACK = "silently wrong", "traceback"
 
 
@@ -132,8 +132,8 @@ def _measured(built: object) -> dict[str, object]:
 
     from rote.config import ModelConfig
     from rote.models import load_model
-    from rote.scoring.passes import TextPass, score_texts
-    from rote.scoring.store import TokenStore
+    from rote.passes.scoring import TextPass, score_texts
+    from rote.passes.store import TokenStore
 
     assert isinstance(built, Built)
     model = load_model(built.base, adapter=built.adapter, config=ModelConfig(device="cpu"))

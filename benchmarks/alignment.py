@@ -34,7 +34,7 @@ from plain import nltk_tokenizer
 
 from rote.alignment import PAN2015, PRESETS, Passage, Preset
 from rote.alignment.passages import TextAligner
-from rote.ingestion import reader_of
+from rote.text.bulk import reader_of
 
 GENERATION_WORDS = 79
 CANDIDATES = 10

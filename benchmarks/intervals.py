@@ -20,11 +20,11 @@ from machine import machine, progress, report
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from rote.scoring import estimation
-from rote.scoring.attacks import Side, Sides, auc, auc_difference
+from rote.statistics import intervals as estimation
+from rote.statistics.separation import Side, Sides, auc, auc_difference
 from rote.scoring.canaries import clopper_pearson_epsilon, one_run_epsilon
 from rote.scoring.excess import Measured, excess
-from rote.scoring.operating_points import (
+from rote.statistics.operating_points import (
     fpr_of_threshold,
     mixture,
     passed,
@@ -32,7 +32,7 @@ from rote.scoring.operating_points import (
     too_few_for_interval,
     tpr_difference,
 )
-from rote.scoring.pairs import paired_difference
+from rote.statistics.pairs import paired_difference
 
 RUNS = 4_000
 RATES = (0.05, 0.1, 0.5, 0.9)

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rote import demonstration
-from rote.disk import content_hash
-from rote.locks import LOCK
+from rote.runs.disk import content_hash
+from rote.runs.locks import LOCK
 
 RECORDS = 12
 """Members, and as many non-members."""

@@ -41,7 +41,7 @@ from rote.alignment.detector import try_text
 from rote.config import AlignmentConfig
 from rote.records import KINDS, NOTHING, Estimate, Kind, Span, Trial
 from rote.scoring.detector import DetectorRow, detector_rows, is_right
-from rote.scoring.estimation import wilson
+from rote.statistics.intervals import wilson
 
 CLASSES: dict[str, tuple[Kind, ...]] = {
     "verbatim": ("verbatim",),

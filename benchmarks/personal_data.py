@@ -31,7 +31,7 @@ from rote.personal_data.finding import Finder
 from rote.personal_data.names import find_names
 from rote.personal_data.recognized import Recognized
 from rote.personal_data.recognizing import BuiltInRecognizer, find_all_but_names
-from rote.scoring.estimation import wilson
+from rote.statistics.intervals import wilson
 
 GENERATIONS = 10_000
 GENERATION_CHARS = 250

@@ -39,7 +39,7 @@ from machine import machine, peak_memory_mb, progress, report
 from shared_records import EDIT_RATES, Query, make_queries, passages
 
 from rote.config import RetrievalConfig
-from rote.forms import TermReader
+from rote.text.forms import TermReader
 from rote.records import Example
 from rote.retrieval import build_index, open_index
 from rote.retrieval.reproduction import CHUNK

@@ -29,7 +29,7 @@ from rewriting_cases import Case, Label, all_cases
 from rote.alignment import PRESETS, Aligner, find_matches, make_aligner
 from rote.config import AlignmentConfig
 from rote.records import Candidate, Generation, Kind, Match, Prompt
-from rote.scoring.estimation import wilson
+from rote.statistics.intervals import wilson
 
 LABELS: tuple[Label, ...] = ("cut", "light", "medium", "heavy", "same topic", "labelled no paraphrase")
 BATCH = 256

@@ -4,7 +4,7 @@ What is compared, in one run on one machine:
 
 - *plain*: `model(input_ids, attention_mask, use_cache=False).logits` in inference mode, nothing else: the least that any
   likelihood metric costs (with the cache that transformers keeps by default it costs more).
-- *statistics*: `rote.scoring.passes.score_texts` on the same tokens at the same batch, into a new token store on the
+- *statistics*: `rote.passes.scoring.score_texts` on the same tokens at the same batch, into a new token store on the
   disk: keys, the pass, all statistics under the default schemes, writing; then all metrics of `METRICS`, read from there.
 - *per metric*: a forward pass at batch 1 for each record and each metric of `METRICS`, as published tools do it.
 
@@ -41,15 +41,15 @@ from fakes import byte_tokenizer
 from rote import demonstration
 from rote.config import ModelConfig, ScoringConfig
 from rote.models import LoadedModel, load_model
-from rote.scoring import logits as logits_module
-from rote.scoring import statistics as statistics_module
+from rote.passes import logits as logits_module
+from rote.passes import token_statistics as statistics_module
 from rote.scoring.extraction import continuation_log_probability, extraction_strength, verbatim_probability
 from rote.scoring.likelihood import exact_memorization, extractable, loss
-from rote.scoring.logits import TextPass
+from rote.passes.logits import TextPass
 from rote.scoring.membership import min_k, min_k_plus_plus, zlib_ratio
-from rote.scoring.passes import TOKENS_AT_ONCE, score_texts
-from rote.scoring.schemes import PLAIN, Scheme, parse_schemes
-from rote.scoring.store import TokenStatistics, TokenStore
+from rote.passes.scoring import TOKENS_AT_ONCE, score_texts
+from rote.passes.schemes import PLAIN, Scheme, parse_schemes
+from rote.passes.store import TokenStatistics, TokenStore
 
 SCHEMES = parse_schemes(ScoringConfig().schemes)
 SUFFIX_TOKENS = 50

@@ -19,7 +19,7 @@ import torch
 from architectures import byte_tokenizer, lively
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from rote import tried
+from rote.stages import trial as tried
 from rote.cli import main as rote
 from rote.errors import RoteError
 

@@ -29,7 +29,7 @@ if atheris is None:
     import hostile
 else:
     with atheris.instrument_imports(
-        include=["rote.alignment", "rote.text", "rote.characters", "rote.ingestion", "rote.splitting"]
+        include=["rote.alignment", "rote.text", "rote.text.characters", "rote.text.bulk", "rote.text.splitting"]
     ):
         import hostile
 

@@ -23,7 +23,7 @@ from rote.config import GenerationConfig
 from rote.generation import Draw
 from rote.models import LoadedModel
 from rote.records import Example, Prompt, content_id
-from rote.scoring.store import TokenStatistics, TokenStore
+from rote.passes.store import TokenStatistics, TokenStore
 
 START, END, PAD = "<s>", "</s>", "<pad>"
 

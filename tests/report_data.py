@@ -29,7 +29,7 @@ from rote.records import (
     Trial,
 )
 from rote.runs import Run
-from rote.scoring.store import TokenStatistics, store_of
+from rote.passes.store import TokenStatistics, store_of
 
 KINDS_IN_TURN: tuple[Kind | None, ...] = ("verbatim", "paraphrase", None, "near-verbatim", "idea", "weak-paraphrase")
 PREFIX_CHARS = 60

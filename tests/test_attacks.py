@@ -11,8 +11,10 @@ from scipy.stats import binomtest, norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from rote.scoring import attacks, blind, dataset_inference
-from rote.scoring.attacks import (
+from rote.statistics import separation as attacks, dataset_inference
+
+from rote.scoring import blind
+from rote.statistics.separation import (
     Side,
     Sides,
     auc,
@@ -24,10 +26,10 @@ from rote.scoring.attacks import (
     roc,
 )
 from rote.scoring.blind import blind_scores, fit_logistic
-from rote.scoring.dataset_inference import dataset_inference as inference
-from rote.scoring.dataset_inference import too_few_groups
-from rote.scoring.operating_points import fpr_of_threshold, passed, threshold_at, too_few_controls, tpr_at_fpr
-from rote.scoring.power import attack_power_sentence, smallest_detectable_auc, smallest_detectable_tpr
+from rote.statistics.dataset_inference import dataset_inference as inference
+from rote.statistics.dataset_inference import too_few_groups
+from rote.statistics.operating_points import fpr_of_threshold, passed, threshold_at, too_few_controls, tpr_at_fpr
+from rote.statistics.power import attack_power_sentence, smallest_detectable_auc, smallest_detectable_tpr
 
 VALUES = st.lists(st.integers(-6, 6), min_size=5, max_size=40)
 

@@ -7,7 +7,7 @@ import pytest
 
 from rote import runs
 from rote.attention import MEASURES
-from rote.attention.attending import drawn, memorized_members
+from rote.stages.attend import drawn, memorized_members
 from rote.attention.contrasts import Contrast, Labelled, contrasts, incremental_auc, matched, without_lengths
 from rote.cli import main
 from rote.errors import ConfigError

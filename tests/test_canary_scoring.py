@@ -19,22 +19,11 @@ from rote.config import CorpusConfig
 from rote.corpus import SecretSpace, draw_canaries, secrets
 from rote.models import LoadedModel
 from rote.records import Canary, Exposure, PrivacyBound
-from rote.scoring.canaries import (
-    CHANCE_BITS,
-    bits,
-    canary_figures,
-    clopper_pearson_epsilon,
-    exposure,
-    extrapolated_exposure,
-    likelihoods,
-    measure_exposures,
-    one_run_epsilon,
-    one_run_p_value,
-    privacy,
-    ranking,
-)
-from rote.scoring.canaries.likelihoods import SecretScorer, Unmeasurable
-from rote.scoring.canaries.privacy import GUESS_SHARES
+from rote.scoring.canaries import CHANCE_BITS, bits, canary_figures, clopper_pearson_epsilon, exposure, extrapolated_exposure, measure_exposures, one_run_epsilon, one_run_p_value, ranking
+from rote.passes import canaries as likelihoods
+from rote.statistics import privacy
+from rote.passes.canaries import SecretScorer, Unmeasurable
+from rote.statistics.privacy import GUESS_SHARES
 from rote.scoring.canaries.ranking import log_distribution
 
 DIGITS = SecretSpace("number", 2)

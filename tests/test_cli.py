@@ -191,7 +191,7 @@ import sys, time
 from pathlib import Path
 from unittest.mock import Mock
 from rote import cli
-from rote.locks import claimed
+from rote.runs.locks import claimed
 def wait(options):
     with claimed(Path(sys.argv[1])):
         print("working", flush=True)

@@ -9,10 +9,11 @@ import torch
 from transformers import RwkvConfig, RwkvForCausalLM
 
 from fakes import MEMBERS, Toy, byte_tokenizer, loaded, memorised_toy, tiny_encoder_decoder
-from rote import compression, runs
+from rote.stages import compress as compression
+from rote import runs
 from rote.config import AuditConfig, CompressionConfig, ModelConfig
 from rote.errors import ModelError, StaleRunError
-from rote.generation.tokens import suppressed_ids
+from rote.tokens import suppressed_ids
 from rote.models import LoadedModel
 from rote.records import Compression, Estimate, Prompt, Score
 from rote.runs import Run
@@ -119,7 +120,7 @@ def run(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     losses = [Score(f"{p.id}-tuned", "loss", 0.1 * n) for n, p in enumerate(prompts)]
     for name, records in ((runs.EXAMPLES, examples), (runs.PROMPTS, prompts), (runs.SCORES, losses)):
         found.write(name, records, settings={})
-    for module in ("rote.models", "rote.tried"):
+    for module in ("rote.models", "rote.stages.trial"):
         monkeypatch.setattr(f"{module}.load_model", lambda *_, **__: toy.model)
         monkeypatch.setattr(f"{module}.model_digest", lambda *_: "toy")
     monkeypatch.setattr(compression, "audited_models", lambda _: {"tuned": ("toy", "")})

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rote.scoring import attacks, operating_points, power
-from rote.scoring.attacks import Side, Sides
-from rote.scoring.estimation import interval_size, intraclass_correlation
-from rote.scoring.operating_points import (
+from rote.statistics import separation as attacks, operating_points, power
+from rote.statistics.separation import Side, Sides
+from rote.statistics.intervals import interval_size, intraclass_correlation
+from rote.statistics.operating_points import (
     needed_controls,
     tpr_at_fpr,
     tpr_difference,

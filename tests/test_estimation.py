@@ -11,8 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from rote.scoring import estimation, outcomes, overlap, pairs
-from rote.scoring.estimation import (
+from rote.statistics import intervals as estimation, pairs
+
+from rote.scoring import outcomes, overlap
+from rote.statistics.intervals import (
     clopper_pearson,
     effective_sample_size,
     exact_rate,
@@ -26,7 +28,7 @@ from rote.scoring.estimation import (
     too_few,
     wilson,
 )
-from rote.scoring.pairs import mcnemar, paired_difference
+from rote.statistics.pairs import mcnemar, paired_difference
 
 OUTCOMES = st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from("abcdefghij")), min_size=1, max_size=60)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rote.characters import character_classes
+from rote.text.characters import character_classes
 from rote.errors import DataError, StaleRunError
 from rote.records import Example, Source, Span
 from rote.retrieval.exact import ExactIndex, build_exact, open_exact

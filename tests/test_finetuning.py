@@ -28,7 +28,7 @@ from rote.finetuning import Training, check_unchanged, finetune, loop, read_trai
 from rote.finetuning.encoding import IGNORED, Row, encode_causal, encode_pairs
 from rote.finetuning.losses import Collator, TokenLoss, mean_loss, summed_loss
 from rote.finetuning.strategy import check_changes
-from rote.generation.tokens import token_encoder
+from rote.tokens import token_encoder
 from rote.models import load_model
 from rote.records import Example, content_id
 from rote.runs import file_hash

@@ -11,7 +11,7 @@ from rote import runs
 from rote.cli import main
 from rote.records import Recheck, TokenScores
 from rote.runs import Run
-from rote.scoring.store import store_of
+from rote.passes.store import store_of
 
 SETTINGS = ("--prefix-tokens", "8", "--max-new-tokens", "6", "--generation-batch-size", "5")
 

@@ -26,10 +26,10 @@ from transformers import (
 
 from fakes import MEMBERS, MemoryStore, byte_tokenizer, loaded, tiny_decoder
 from rote.models import LoadedModel
-from rote.scoring.logits import Reader, TextPass
-from rote.scoring.passes import score_texts
-from rote.scoring.rechecking import plain_statistics
-from rote.scoring.schemes import PLAIN
+from rote.passes.logits import Reader, TextPass
+from rote.passes.scoring import score_texts
+from rote.passes.rechecking import plain_statistics
+from rote.passes.schemes import PLAIN
 from test_passes import CONFIG, SCHEMES, assert_same, counted, prompt_pass, unequal_prompts
 
 TOKENS = len(byte_tokenizer())
@@ -129,7 +129,7 @@ class Forgetful(Drifting):
 @pytest.mark.parametrize("kind", [Drifting, Forgetful])
 @pytest.mark.parametrize("at_once", [1 << 24, 5 * 3 * TOKENS])
 def test_a_model_that_cannot_be_cut_is_run_whole_in_steps(kind, at_once, monkeypatch):
-    monkeypatch.setattr("rote.scoring.logits.LOGITS_AT_ONCE", at_once)
+    monkeypatch.setattr("rote.passes.logits.LOGITS_AT_ONCE", at_once)
     network = kind(tiny_decoder(tokens=TOKENS).config)
     model = loaded(lively(network), byte_tokenizer())
     texts = texts_for(model)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from rote import kernels
-from rote.characters import is_point
+from rote.text.characters import is_point
 
 ANNOUNCEMENT = r"rote: compiling kernels for this machine (once, a minute or so) …"
-CALL = "from rote.characters import is_point; print(is_point(46), len(is_point.stats.cache_hits))"
+CALL = "from rote.text.characters import is_point; print(is_point(46), len(is_point.stats.cache_hits))"
 
 
 def run(*code: str, cache: Path, **environment: str) -> tuple[str, str]:

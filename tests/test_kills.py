@@ -6,7 +6,7 @@ from pathlib import Path
 import kills
 import pytest
 
-from rote.disk import write_atomically
+from rote.runs.disk import write_atomically
 
 
 def test_a_process_dies_before_the_write_it_should(tmp_path: Path) -> None:

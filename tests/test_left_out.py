@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from fakes import Toy
-from rote import left_out, runs
+from rote.stages import exclusions as left_out
+from rote import runs
 from rote.config import AuditConfig
 from rote.corpus import Corpus
 from rote.records import Example, Prompt, Score

@@ -30,7 +30,7 @@ from rote.scoring.membership import (
     window_comparison,
     zlib_ratio,
 )
-from rote.scoring.store import TokenStatistics
+from rote.passes.store import TokenStatistics
 
 TEXT = "The geese went home before the frost; nobody had counted them since March. "
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rote.ordering import first_not_below, sort, sort_by, stable_order
+from rote.kernels.ordering import first_not_below, sort, sort_by, stable_order
 
 numbers = st.lists(st.integers(-(2**31), 2**31 - 1) | st.integers(0, 5), max_size=80)
 

@@ -13,7 +13,7 @@ from rote.config import CorpusConfig, GenerationConfig
 from rote.corpus.formats import Fields
 from rote.corpus.rendering import Rendering, ShapeReader
 from rote.generation import cut_prompts
-from rote.generation.tokens import model_encoder, token_encoder
+from rote.tokens import model_encoder, token_encoder
 from rote.models import LoadedModel, load_model
 from rote.records import Estimate, Example, RenderingPass
 from rote.rendering.judging import LEAST_NATS, judge, rendering_losses

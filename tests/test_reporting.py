@@ -19,7 +19,7 @@ from rote.reporting import figures, marks, names, plots, populations
 from rote.reporting.contents import COLUMNS
 from rote.reporting.verdict import caveats, verdict
 from rote.runs import DROPPED, GENERATIONS, MATCHES, PROMPTS, SCORES, UNMEASURABLE, Run
-from rote.visible import visible
+from rote.text.escaping import visible
 
 
 def page_of(made: Made) -> tuple[str, Page]:

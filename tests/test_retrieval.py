@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rote.config import RetrievalConfig
-from rote.disk import encode, seal, unseal
+from rote.runs.disk import encode, seal, unseal
 from rote.errors import StaleRunError
 from rote.records import Example, Generation, Prompt
 from rote.retrieval import (

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rote.disk import private_folder
+from rote.runs.disk import private_folder
 from rote.errors import StaleRunError
-from rote.locks import claimed
+from rote.runs.locks import claimed
 from rote.records import Candidate
 from rote.runs import CANDIDATES, CONFIG, EXAMPLES, FORMAT, MANIFEST, MATCHES, Run, file_hash
 
@@ -288,7 +288,7 @@ def test_run_folders_and_files_are_private_whatever_the_umask(tmp_path: Path) ->
 LOCKING = """
 import sys, time
 from pathlib import Path
-from rote.locks import claimed, name_command
+from rote.runs.locks import claimed, name_command
 name_command(["audit", "--out", "x"])
 with claimed(Path(sys.argv[1])):
     print("locked", flush=True)

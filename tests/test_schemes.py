@@ -4,8 +4,8 @@ import pytest
 
 from rote.config import ScoringConfig
 from rote.errors import ConfigError
-from rote.scoring import schemes
-from rote.scoring.schemes import PLAIN, Scheme, parse_scheme, parse_schemes
+from rote.passes import schemes
+from rote.passes.schemes import PLAIN, Scheme, parse_scheme, parse_schemes
 
 
 @pytest.mark.parametrize(

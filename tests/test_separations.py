@@ -15,7 +15,7 @@ from rote.scoring import METRICS, check_gates, parse_gate
 from rote.scoring.membership_scores import OF_ONE_MODEL, score_blindly, score_membership
 from rote.scoring.metrics import SEPARATING_METRICS
 from rote.scoring.separations import STATISTICS, separate, separate_difference
-from rote.scoring.significance import holm
+from rote.statistics.tests import holm
 
 WORDS = [f"w{number}" for number in range(40)]
 

@@ -63,7 +63,7 @@ class Signalling(event.Listener):
 
 def compile(options):
     event.register("numba:compile", Signalling())
-    from rote.characters import is_point
+    from rote.text.characters import is_point
     is_point(46)
     print("never")
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rote.scoring import significance
-from rote.scoring.significance import (
+from rote.statistics import tests as significance
+from rote.statistics.tests import (
     benjamini_hochberg,
     holm,
     midranks,

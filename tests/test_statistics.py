@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rote.scoring import statistics
-from rote.scoring.schemes import PLAIN, Scheme
-from rote.scoring.statistics import Columns, empty_columns, fill
+from rote.passes import token_statistics as statistics
+from rote.passes.schemes import PLAIN, Scheme
+from rote.passes.token_statistics import Columns, empty_columns, fill
 
 SCHEMES = (PLAIN, Scheme(1.0, 3, 1.0), Scheme(0.7, 0, 0.8), Scheme(1.5, 5, 0.6), Scheme(1.0, 10_000, 1.0))
 

@@ -24,8 +24,8 @@ from rote.finetuning import Epoch, Training
 from rote.finetuning.record import write_training
 from rote.models import load_model
 from rote.records import Estimate
-from rote.reporting import study as page
-from rote.reporting.frontier import non_dominated
+from rote.study import page as page
+from rote.study.frontier import non_dominated
 from rote.runs import ESTIMATES, Run
 from rote.study import plan_of, read_study, run_study
 from rote.study.table import share_learned

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rote.errors import StaleRunError
 from rote.runs import Run
-from rote.scoring.store import TokenStatistics, TokenStore, store_of
+from rote.passes.store import TokenStatistics, TokenStore, store_of
 
 
 def made(tokens: int, schemes: int = 2, *, seed: int = 0) -> TokenStatistics:

@@ -9,7 +9,7 @@ from rote import runs
 from rote.config import AuditConfig, ModelConfig
 from rote.records import Soundness
 from rote.runs import Run
-from rote.tried import TriedModels
+from rote.stages.trial import TriedModels
 
 FOUND = Soundness("tuned", "float32", "cpu", "any", True, None, 100, 1e-5, 1e-3, 48, 48, (), ())
 
@@ -29,7 +29,7 @@ def test_what_was_made_in_another_way_is_stale(
 ) -> None:
     from rote.stages import whole
 
-    monkeypatch.setattr("rote.tried.model_digest", lambda *_: "digest")
+    monkeypatch.setattr("rote.stages.trial.model_digest", lambda *_: "digest")
     run, made = Run(tmp_path), []
     run.write(runs.PROMPTS, [], settings={})
 

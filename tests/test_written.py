@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rote import runs, written
+from rote import runs
+
+from rote.stages import measures as written
 from rote.config import AuditConfig, ScoringConfig
 from rote.errors import MissingExtraError
 from rote.records import Candidate, Estimate, Example, Generation, PersonalItem, Prompt, Score

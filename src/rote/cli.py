@@ -17,10 +17,10 @@ from pathlib import Path
 from rote import __version__
 from rote.config import AuditConfig, did_you_mean, load_config, sections, toml_value
 from rote.errors import RoteError
-from rote.locks import claimed, name_command
+from rote.runs.locks import claimed, name_command
 from rote.runs import Run
 from rote.signals import EXIT_CODE, Terminated, terminable
-from rote.visible import visible
+from rote.text.escaping import visible
 
 OK, USER_ERROR, BREACHED, NOT_MEASURED = 0, 2, 3, 4
 
@@ -324,7 +324,7 @@ def _run(options: argparse.Namespace) -> int:
 
             return run_demo(options.out, quick=options.quick, echo=_echo)
         case "theory":
-            from rote.reporting.theory import demonstrate_in
+            from rote.theory.page import demonstrate_in
 
             return demonstrate_in(options.out, features=options.features, decay=options.decay, seed=options.seed)
         case "validate":
@@ -356,9 +356,9 @@ def _run(options: argparse.Namespace) -> int:
 def _run_stage(options: argparse.Namespace) -> int:
     """A command that works on a run folder: one stage, all of them, or a look before."""
     from rote import pipeline, stages
-    from rote.attention.attending import attend
-    from rote.compression import compress
-    from rote.references import train_references
+    from rote.stages.attend import attend
+    from rote.stages.compress import compress
+    from rote.stages.references import train_references
 
     functions = {
         "check": pipeline.check,

@@ -19,7 +19,7 @@ from rote.progress import Lines
 from rote.runs import Echo
 
 PRELOADED = (
-    "rote.attention.attending",
+    "rote.stages.attend",
     "rote.finetuning.loop",
     "rote.reporting.contents",
     "rote.retrieval",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rote.disk import shortened
+from rote.runs.disk import shortened
 from rote.errors import ConfigError
 from rote.records import CanaryKind, Json
 

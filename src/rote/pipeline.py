@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote import runs
-from rote.audited import ChatTokenizer, audited_models
+from rote.stages.prompts import ChatTokenizer, audited_models
 from rote.config import ADAPTERS, AuditConfig
 from rote.errors import ConfigError
 from rote.records import Example
@@ -75,7 +75,7 @@ def check(config: AuditConfig, run: Run) -> int:
     Returns 4 (could not measure) where no record can be prompted.
     """
     from rote.scoring import attack_power_sentence, power_sentence
-    from rote.tried import TriedModels
+    from rote.stages.trial import TriedModels
 
     models = _check_settings(config)
     prepare(config, run)
@@ -117,7 +117,7 @@ def _say_prompts(cutting: "CutPrompts", examples: Sequence[Example], config: Aud
 def _check_settings(config: AuditConfig) -> dict[str, tuple[str, str]]:
     """The models; raises a RoteError for what can be known to be wrong before any work."""
     from rote.models import pick_device
-    from rote.scoring.schemes import parse_schemes
+    from rote.passes.schemes import parse_schemes
 
     models = audited_models(config.model)
     parse_gates(config)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote import runs
-from rote.audited import ChatTokenizer, audited_models, cut, tokenizer_folder
+from rote.stages.prompts import ChatTokenizer, audited_models, cut, tokenizer_folder
 from rote.config import AuditConfig, settings_of, to_toml
 from rote.errors import ConfigError, DataError
 from rote.progress import track
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from rote.generation import CutPrompts, ForbiddenTokens
     from rote.models import LoadedModel
     from rote.scoring import Gate
-    from rote.tried import TriedModels
+    from rote.stages.trial import TriedModels
 
 OK, BREACHED, NOT_MEASURED = 0, 3, 4
 ALIGNED_AT_ONCE = 50
@@ -48,7 +48,7 @@ ALIGNED_AT_ONCE = 50
 
 def prepare(config: AuditConfig, run: Run) -> int:
     """Stage 1: reads, validates and groups the records."""
-    from rote import left_out, planted
+    from rote.stages import exclusions as left_out, canaries as planted
     from rote.corpus import TooManyBadRecords, read_corpus
 
     if not config.corpus.members:
@@ -90,7 +90,7 @@ def prepare(config: AuditConfig, run: Run) -> int:
 
 def generate(config: AuditConfig, run: Run) -> int:
     """Stage 3: cuts prompts, tries the models, lets them continue the prompts, and scores the true continuations."""
-    from rote.tried import TriedModels
+    from rote.stages.trial import TriedModels
 
     config, cutting = make_prompts(config, run)
     prompts = cutting.prompts
@@ -119,10 +119,10 @@ def generate(config: AuditConfig, run: Run) -> int:
 
 def make_prompts(config: AuditConfig, run: Run) -> "tuple[AuditConfig, CutPrompts]":
     """Cuts the run's records into prompts; returns the settings as they were resolved, and the prompts."""
-    from rote import left_out
+    from rote.stages import exclusions as left_out
     from rote.generation import resolved
     from rote.models import is_encoder_decoder, tokenizer_digest
-    from rote.rendering import measuring as renderings
+    from rote.stages import renderings as renderings
 
     tuned = audited_models(config.model)["tuned"]
     encoder_decoder = is_encoder_decoder(tuned[0], trust_remote_code=config.model.trust_remote_code)
@@ -259,9 +259,9 @@ def align(config: AuditConfig, run: Run) -> int:
 
 def score(config: AuditConfig, run: Run) -> int:
     """Stage 6: scores, then estimates with intervals and controls; returns the exit code of the gates."""
-    from rote import forced, left_out, planted, written
+    from rote.stages import passes as forced, exclusions as left_out, canaries as planted, measures as written
     from rote.alignment import PRESETS
-    from rote.rendering import measuring as renderings
+    from rote.stages import renderings as renderings
     from rote.rendering.sentences import lead
     from rote.scoring import check_gates, estimate, score_generations, score_reproductions
 
@@ -386,16 +386,16 @@ def _start(config: AuditConfig, run: Run) -> None:
 
 def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run) -> None:
     """Generations and token scores of one model; it is loaded when the first of them is not up to date."""
-    from rote import forced, left_out, planted
+    from rote.stages import passes as forced, exclusions as left_out, canaries as planted
     from rote.finetuning import privacy_of
     from rote.generation import TransformersModel
     from rote.generation import generate as draw
     from rote.models import model_digest
-    from rote.rendering import measuring as renderings
-    from rote.scoring.passes import score_prompts
-    from rote.scoring.schemes import parse_schemes
-    from rote.scoring.store import store_of
-    from rote.tried import look_at_generations
+    from rote.stages import renderings as renderings
+    from rote.passes.scoring import score_prompts
+    from rote.passes.schemes import parse_schemes
+    from rote.passes.store import store_of
+    from rote.stages.trial import look_at_generations
 
     _check_unchanged(*tried.models[name])
     (source, adapter), prompts, model = tried.models[name], tried.prompts, partial(tried.get, name)
@@ -443,7 +443,7 @@ def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run
 def _forbidden(model: "LoadedModel", config: AuditConfig, run: Run) -> "ForbiddenTokens | None":
     """The runs of the members' texts that no model may complete: base and tuned model are decoded in the same way."""
     from rote.generation import forbidden_tokens, training_tokens
-    from rote.generation.tokens import model_encoder
+    from rote.tokens import model_encoder
 
     if not config.generation.block_verbatim:
         return None
@@ -458,9 +458,9 @@ def _recheck(name: str, tried: "TriedModels", *, key: dict[str, Json], config: A
         ModelError: the numbers differ by more than rounding.
     """
     from rote.models import load_model
-    from rote.scoring.rechecking import check_recheck, recheck
-    from rote.scoring.schemes import parse_schemes
-    from rote.scoring.store import store_of
+    from rote.passes.rechecking import check_recheck, recheck
+    from rote.passes.schemes import parse_schemes
+    from rote.passes.store import store_of
 
     artifact, passes = runs.RECHECKS.format(model=name), runs.TOKEN_SCORES.format(model=name)
     if not config.scoring.rechecked:

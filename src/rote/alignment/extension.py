@@ -6,7 +6,7 @@ import numpy as np
 
 from rote.alignment.seeding import Floats, Ints, Seeds, WeightedPair, WeightedRows
 from rote.kernels import kernel
-from rote.ordering import stable_order
+from rote.kernels.ordering import stable_order
 
 
 class PassagePairs(NamedTuple):

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rote.alignment.extension import PassagePairs
 from rote.alignment.seeding import Floats, Ints, WeightedPair, add_products
 from rote.kernels import kernel
-from rote.ordering import stable_order
+from rote.kernels.ordering import stable_order
 
 GENERATED, TRAINING = 0, 1
 """The two sides: columns 2 · side and 2 · side + 1 of a passage's range."""

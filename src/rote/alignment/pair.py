@@ -14,9 +14,9 @@ from rote.alignment.seeding import Floats, Ints, Rows, Seeds, WeightedPair, find
 from rote.alignment.summaries import MAX_EXPANSION_WORDS, find_summaries
 from rote.alignment.symbols import add_owner, mark_owners, no_owners
 from rote.alignment.verbatim import collapse_space
-from rote.characters import Classes, Codes
+from rote.text.characters import Classes, Codes
 from rote.kernels import kernel
-from rote.ordering import first_not_below
+from rote.kernels.ordering import first_not_below
 
 COPY_SIDES = {"generated": GENERATED, "training": TRAINING, "both": GENERATED}
 
@@ -107,7 +107,7 @@ def may_share_runs(codes: Codes, classes: Classes, size: int, numbers: Numbers, 
 
     Args:
         codes: that other text.
-        classes: see `rote.characters`.
+        classes: see `rote.text.characters`.
         size: as in `rote.alignment.symbols.hash_blocks`.
         numbers: the prepared texts.
         starts: where each of them begins, and where the last one ends.

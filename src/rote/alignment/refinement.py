@@ -9,7 +9,7 @@ from rote.alignment.extension import Clustering, extend
 from rote.alignment.presets import Evidence
 from rote.alignment.seeding import Floats, Ints, Seeds, WeightedPair
 from rote.kernels import kernel
-from rote.ordering import first_not_below, stable_order
+from rote.kernels.ordering import first_not_below, stable_order
 
 STEPS = 4
 """Most passages stand still after two."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rote.kernels import kernel
-from rote.ordering import stable_order
+from rote.kernels.ordering import stable_order
 
 Ints = npt.NDArray[np.int32 | np.int64]
 Floats = npt.NDArray[np.float64]

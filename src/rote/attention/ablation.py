@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rote.records import Example, Prompt, content_id
-from rote.scoring.estimation import Interval, cluster_numbers, mean, refusal
+from rote.statistics.intervals import Interval, cluster_numbers, mean, refusal
 from rote.text import words
 
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)

@@ -20,10 +20,10 @@ from scipy import sparse
 
 from rote.attention.watching import MEASURES
 from rote.records import AttentionScores
-from rote.scoring.attacks import Side, Sides, auc, auc_difference
+from rote.statistics.separation import Side, Sides, auc, auc_difference
 from rote.scoring.blind import dealt_folds, fit_logistic
-from rote.scoring.estimation import Interval
-from rote.scoring.significance import holm, permutation_test
+from rote.statistics.intervals import Interval
+from rote.statistics.tests import holm, permutation_test
 
 LENGTH_STEP = 1.25
 """Records whose numbers of tokens lie in the same step of a scale with this factor are of about the same length."""

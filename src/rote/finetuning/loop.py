@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from rote.config import ADAPTERS, FinetuningConfig, ModelConfig
-from rote.disk import (
+from rote.runs.disk import (
     damage_of,
     encode,
     hashes_of,

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rote.disk import SEAL, damage_of, hashes_of, known_hash, parse_json, seal, shortened, unseal, write_atomically
+from rote.runs.disk import SEAL, damage_of, hashes_of, known_hash, parse_json, seal, shortened, unseal, write_atomically
 from rote.errors import StaleRunError
 from rote.records import Json, from_row, to_row
 

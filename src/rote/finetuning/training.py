@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from rote.config import FinetuningConfig, ModelConfig, settings_of
 from rote.corpus.canaries import canary_lines, planted_examples
-from rote.disk import damage_of, write_atomically
+from rote.runs.disk import damage_of, write_atomically
 from rote.errors import ModelError
 from rote.finetuning.accounting import check_private
 from rote.finetuning.record import (
@@ -37,7 +37,7 @@ from rote.finetuning.strategy import (
     prepare_model,
     untie_head,
 )
-from rote.locks import claimed
+from rote.runs.locks import claimed
 from rote.models import LoadedModel, check_folder, load_model, model_digest, pick_device, quiet
 from rote.records import Canary, Example, Json, content_id
 from rote.runs import PACKAGES, Echo

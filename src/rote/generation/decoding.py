@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rote.config import GenerationConfig
 from rote.generation.blocking import ForbiddenTokens, VerbatimBlocker
 from rote.generation.language_model import Draw
-from rote.generation.tokens import (
+from rote.tokens import (
     decoder_start_ids,
     model_encoder,
     padded,

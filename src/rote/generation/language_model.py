@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rote.config import GenerationConfig
-from rote.generation.tokens import length_batches
+from rote.tokens import length_batches
 from rote.records import Generation, Prompt, content_id
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from rote.records import Difference, RenderingLoss, RenderingPass
 from rote.rendering.layouts import AUDITED
-from rote.scoring.estimation import mean
+from rote.statistics.intervals import mean
 
 LEAST_NATS = 0.02
 """Nats a token below which a difference between renderings is not worth a word."""

@@ -27,7 +27,7 @@ from rote.records import (
     Trial,
 )
 from rote.runs import Run
-from rote.scoring.store import TokenStore, store_of
+from rote.passes.store import TokenStore, store_of
 
 Record = TypeVar("Record")
 Grouped = TypeVar("Grouped", Match, Candidate)

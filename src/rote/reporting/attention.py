@@ -14,8 +14,8 @@ from rote.reporting.plots import Chart, Series, levels_chart
 from rote.reporting.redaction import masked_maps
 from rote.reporting.terminal import open_console, open_table
 from rote.runs import Run
-from rote.scoring.estimation import Interval
-from rote.visible import visible
+from rote.statistics.intervals import Interval
+from rote.text.escaping import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

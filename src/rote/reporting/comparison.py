@@ -37,7 +37,7 @@ from rote.reporting.utility import METRICS as UTILITY
 from rote.reporting.verdict import verdict
 from rote.runs import COMPARISONS, ESTIMATES, EXAMPLES, PROMPTS, REPORT_HTML, SCORES, SEPARATIONS, Run
 from rote.scoring.separations import separate_difference
-from rote.visible import visible
+from rote.text.escaping import visible
 
 REPEATED = ("extractable", "verbatim", "at_least_idea", "exact_memorization")
 """Metrics that are shown by repetition."""

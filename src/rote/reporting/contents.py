@@ -8,7 +8,7 @@ from typing import cast
 from rote.config import AuditConfig, PromptKind, load_config
 from rote.records import Agreement, Comparison, Estimate, Json, Recheck, RenderingLoss, Soundness
 from rote.rendering.judging import Judgement
-from rote.rendering.measuring import judgement_of
+from rote.stages.renderings import judgement_of
 from rote.rendering.sentences import lead, others, summary
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.attribution import attribution_of

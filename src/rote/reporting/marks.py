@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from rote.records import Span
-from rote.visible import visible
+from rote.text.escaping import visible
 
 _LEAST_OMITTED = 100
 """Fewer characters are not worth leaving out."""

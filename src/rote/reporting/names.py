@@ -1,7 +1,7 @@
 """What metrics are called in a report, and how their figures are written; defined in `rote.scoring.metrics`."""
 
 from rote.scoring.detector import DETECTOR_SHARES
-from rote.scoring.metric import Metric
+from rote.scoring.metrics.definition import Metric
 from rote.scoring.metrics import METRICS
 
 HEADLINE = (*(metric.name for metric in METRICS.values() if metric.headline), "loss")

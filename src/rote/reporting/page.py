@@ -30,7 +30,7 @@ from rote.reporting.populations import AT_STRANGERS, BY_TEXT, estimate_of
 from rote.reporting.similarity import similarity_chart
 from rote.runs import write_atomically
 from rote.soundness.sentences import agreement_sentence, soundness_sentence
-from rote.visible import visible
+from rote.text.escaping import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment

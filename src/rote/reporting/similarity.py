@@ -9,7 +9,7 @@ from rote.reporting.plots import Chart
 from rote.reporting.populations import BASE, MEMBERS, NON_MEMBERS, SHUFFLED, TRUE_SUFFIX, Population
 from rote.reporting.sections import Distribution, FigureSection, figure_row, section_chart
 from rote.scoring.excess import STRATUM
-from rote.scoring.generation_metrics import SIMILARITY
+from rote.scoring.metrics.generation import SIMILARITY
 from rote.scoring.similarity import THRESHOLDS, encoder_name
 
 COLUMNS = (

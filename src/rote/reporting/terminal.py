@@ -28,7 +28,7 @@ from rote.reporting.sections import FigureSection
 from rote.runs import EXACT, REPORT_HTML, Run
 from rote.scoring import DetectorRow
 from rote.soundness.sentences import agreement_sentence, soundness_sentence
-from rote.visible import visible
+from rote.text.escaping import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

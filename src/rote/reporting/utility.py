@@ -8,7 +8,7 @@ from rote.config import AuditConfig
 from rote.reporting.artifacts import Artifacts
 from rote.reporting.populations import Population
 from rote.reporting.sections import FigureRow, FigureSection, figure_row
-from rote.scoring.generation_metrics import UTILITY
+from rote.scoring.metrics.generation import UTILITY
 from rote.scoring.utility import NO_ANSWER, TASK_METRICS, signatures
 
 if TYPE_CHECKING:

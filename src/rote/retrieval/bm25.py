@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.forms import TermLists
+from rote.text.forms import TermLists
 from rote.kernels import kernel
 
 SHARD_DOCUMENTS = 1 << 16

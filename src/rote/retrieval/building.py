@@ -16,7 +16,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from rote.config import RetrievalConfig
-from rote.forms import TermReader
+from rote.text.forms import TermReader
 from rote.retrieval.bm25 import BOUNDS, MANY, Floats, Ints, count_terms
 from rote.retrieval.folders import batches
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-from rote.disk import (
+from rote.runs.disk import (
     damage_of,
     encode,
     hashes_of,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rote.config import RetrievalConfig
 from rote.errors import StaleRunError
-from rote.forms import TermLists, TermReader, without_gaps
+from rote.text.forms import TermLists, TermReader, without_gaps
 from rote.records import Example, Json, Prompt, content_id
 from rote.retrieval.bm25 import (
     SHARD_DOCUMENTS,

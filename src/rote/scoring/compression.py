@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from rote.config import CompressionConfig
 from rote.errors import ModelError
-from rote.generation.tokens import suppressed_ids
+from rote.tokens import suppressed_ids
 from rote.models import LoadedModel
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rote.records import KINDS, NOTHING, Condition, Estimate, Kind, Trial
-from rote.scoring import estimation
-from rote.scoring.estimation import Interval
+from rote.statistics import intervals as estimation
+from rote.statistics.intervals import Interval
 
 TITLES: dict[Condition, str] = {
     "verbatim": "Verbatim",

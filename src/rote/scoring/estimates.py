@@ -16,7 +16,7 @@ from rote.records import (
     Reproduction,
     Score,
 )
-from rote.scoring import estimation, pairs
+from rote.statistics import intervals as estimation, pairs
 from rote.scoring.columns import (
     Column,
     Subject,
@@ -28,7 +28,7 @@ from rote.scoring.columns import (
     recall_columns,
     run_recall_columns,
 )
-from rote.scoring.estimation import Interval
+from rote.statistics.intervals import Interval
 from rote.scoring.metrics import METRICS, PAIRED_METRICS, metric_of
 from rote.scoring.outcomes import MIN_CHARS
 from rote.scoring.strata import ORIGINS, Stratum, counted_once, strata_of

@@ -145,7 +145,7 @@ def _unmeasurable_plain(base: str) -> str | None:
 
 def _unmeasurable_scheme(base: str, setting: str, config: "AuditConfig") -> str | None:
     """Of `discoverable@SCHEME,n=N,p=P` and the like: which of the settings this run does not have."""
-    from rote.scoring.schemes import parse_schemes
+    from rote.passes.schemes import parse_schemes
 
     scheme, *rest = setting.split(",")
     known = [one.label for one in parse_schemes(config.scoring.schemes)]

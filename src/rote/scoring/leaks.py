@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from rote.personal_data.finding import Finder
 from rote.personal_data.recognized import Key, Recognized, Recognizer
 from rote.records import Estimate, Example, Generation, PersonalDatum, PersonalItem, Prompt, Score, Source, Span, Split
-from rote.scoring import estimation
-from rote.scoring.estimation import Interval
+from rote.statistics import intervals as estimation
+from rote.statistics.intervals import Interval
 
 SPLITS: tuple[Split, ...] = ("member", "non-member")
 CONTEXT_CHARS = 200

@@ -3,7 +3,7 @@
 Each takes the statistics of the *reference's* tokens alone (`TokenStatistics.part(prompt_tokens)`).
 """
 
-from rote.scoring.store import TokenStatistics
+from rote.passes.store import TokenStatistics
 
 
 def loss(tokens: TokenStatistics) -> float | None:

@@ -16,7 +16,7 @@ from rote.scoring.extraction import (
     verbatim_probability,
     window_log_probabilities,
 )
-from rote.scoring.store import TokenStatistics, TokenStore
+from rote.passes.store import TokenStatistics, TokenStore
 
 UNRELATED = "unrelated"
 """Variants of that name (then "-" and a number) are the suffix after another record's prefix."""

@@ -12,7 +12,7 @@ from rote.records import Example, Prompt, Score, TokenScores, VariantPass
 from rote.scoring import likelihood, membership
 from rote.scoring.blind import blind_scores
 from rote.scoring.likelihood_scores import other_tokens
-from rote.scoring.store import TokenStatistics, TokenStore
+from rote.passes.store import TokenStatistics, TokenStore
 
 BLIND = "blind"
 """The "model" of a baseline that sees none."""

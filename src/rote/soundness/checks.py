@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rote.generation import TransformersModel
-from rote.generation.tokens import suppressed_ids
+from rote.tokens import suppressed_ids
 from rote.models import LoadedModel
-from rote.scoring.logits import TextPass
+from rote.passes.logits import TextPass
 from rote.soundness.reading import difference, fused, plain, tolerance
 from rote.soundness.samples import CUT, Samples, changed, cut
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 
 from rote.models import LoadedModel
-from rote.scoring.logits import TextPass
+from rote.passes.logits import TextPass
 
 TRIED_TOKENS = 40
 """Tokens of the texts that are read in batches."""

@@ -25,7 +25,7 @@ def study(files: Sequence[Path], out: Path | None, *, dry_run: bool, echo: Echo)
         ConfigError: a file is wrong, or two have the same name.
         StaleRunError: the folder cannot be written.
     """
-    from rote.reporting.study import write_study
+    from rote.study.page import write_study
 
     folders = _folders(files, out)
     plans = {folder: plan_of(read_study(file)) for folder, file in folders.items()}

@@ -15,12 +15,12 @@ from typing import cast
 
 from rote.commands import Commands, progress, worker_threads
 from rote.config import ADAPTERS, AuditConfig, to_toml
-from rote.disk import private_folder, seal, unseal, write_atomically
+from rote.runs.disk import private_folder, seal, unseal, write_atomically
 from rote.errors import ModelError, RoteError
 from rote.finetuning import Epoch, Training, read_training
 from rote.finetuning.matching import matched_epochs
 from rote.finetuning.record import CANARIES, MEMBERS, NONMEMBERS
-from rote.locks import claimed
+from rote.runs.locks import claimed
 from rote.records import Json
 from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run
 from rote.study.plan import Audit, Plan, TrainedModel, with_shared_store
@@ -79,7 +79,7 @@ def run_study(plan: Plan, out: Path, *, echo: Echo) -> Outcome:
 
 
 def _run_study(plan: Plan, out: Path, started: float, *, echo: Echo) -> Outcome:
-    from rote.reporting.study import write_study
+    from rote.study.page import write_study
 
     private_folder(out / "audits", is_inner=True)
     done = _make(plan, out, echo)

@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.characters import character_classes
+from rote.text.characters import character_classes
 from rote.errors import DataError
 from rote.records import ExactRun, Example, Json, Source, Span, content_id
 from rote.retrieval.exact.boundaries import read_tokens

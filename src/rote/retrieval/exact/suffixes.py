@@ -10,9 +10,9 @@ All byte arrays end in `PAD` bytes that no search passes: those of the query dif
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.characters import Classes
+from rote.text.characters import Classes
 from rote.kernels import kernel
-from rote.ordering import first_not_below, sort
+from rote.kernels.ordering import first_not_below, sort
 from rote.retrieval.exact.boundaries import is_boundary
 
 STEP = 32

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rote.records import Canary, Estimate, Exposure, PrivacyBound, Separation, Split
-from rote.scoring import attacks, estimation, operating_points
-from rote.scoring.attacks import Side, Sides
-from rote.scoring.canaries.privacy import GUESS_SHARES, clopper_pearson_epsilon, one_run_epsilon
+from rote.statistics import separation as attacks, intervals as estimation, operating_points
+from rote.statistics.separation import Side, Sides
+from rote.statistics.privacy import GUESS_SHARES, clopper_pearson_epsilon, one_run_epsilon
 from rote.scoring.canaries.ranking import exposure
-from rote.scoring.estimation import Interval
+from rote.statistics.intervals import Interval
 from rote.scoring.metrics import METRICS
 
 CHANCE = 0.01
