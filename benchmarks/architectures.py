@@ -187,11 +187,11 @@ def through_rote(folder: str) -> tuple[str, list, list, list[list[int]], object]
     from rote.config import GenerationConfig, ModelConfig
     from rote.generation import TransformersModel, generate
     from rote.models import load_model
-    from rote.records import Prompt
-    from rote.passes.scoring import prompt_pass, score_prompts
     from rote.passes.rechecking import check_recheck, recheck
     from rote.passes.schemes import PLAIN
+    from rote.passes.scoring import prompt_pass, score_prompts
     from rote.passes.store import TokenStore
+    from rote.records import Prompt
     from rote.soundness import agreement, as_tried, check_agreement, trial
 
     settings = GenerationConfig(prompt="prefix", prefix_tokens=10, max_new_tokens=NEW_TOKENS, batch_size=4)
@@ -238,7 +238,7 @@ def compare(folder: str, kind: str) -> Outcome:
     auto = AutoModelForSeq2SeqLM if kind != "causal" else AutoModelForCausalLM
     brute = Brute(auto.from_pretrained(folder).eval())
     nats, wrong = 0.0, 0
-    from rote.tokens import suppressed_ids
+    from rote.models.tokens import suppressed_ids
 
     never = suppressed_ids(model)
     for item, found, new in zip(passes, log_ps, tokens, strict=True):

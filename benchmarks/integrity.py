@@ -18,12 +18,10 @@ from typing import ParamSpec, TypeVar
 from machine import machine, report
 
 from rote import demonstration, stages
-
-from rote.runs import disk, partials
 from rote.config import load_config
 from rote.finetuning import record
-from rote.runs import Run
 from rote.passes import store
+from rote.runs import Run, disk, partials
 
 STAGES = ("prepare", "generate", "retrieve", "align", "score", "report")
 CHECKS = ((Run, "_content"), (partials, "_values"), (partials, "_mark"), (disk, "known_hash"), (disk, "unseal"))

@@ -20,10 +20,9 @@ from machine import machine, progress, report
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from rote.statistics import intervals as estimation
-from rote.statistics.separation import Side, Sides, auc, auc_difference
 from rote.scoring.canaries import clopper_pearson_epsilon, one_run_epsilon
 from rote.scoring.excess import Measured, excess
+from rote.statistics import intervals as estimation
 from rote.statistics.operating_points import (
     fpr_of_threshold,
     mixture,
@@ -33,6 +32,7 @@ from rote.statistics.operating_points import (
     tpr_difference,
 )
 from rote.statistics.pairs import paired_difference
+from rote.statistics.separation import Side, Sides, auc, auc_difference
 
 RUNS = 4_000
 RATES = (0.05, 0.1, 0.5, 0.9)

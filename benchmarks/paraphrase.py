@@ -39,8 +39,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import f1_score
 
 from rote.alignment.paraphrase import LexicalClassifier, ParaphraseClassifier, SentencePair, load_classifier
-from rote.statistics.separation import Side, Sides, auc, auc_difference
 from rote.statistics.intervals import Interval, rate
+from rote.statistics.separation import Side, Sides, auc, auc_difference
 from rote.text import written_words
 
 BINS = 10

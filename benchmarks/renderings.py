@@ -23,13 +23,13 @@ from rote.config import CorpusConfig, LossMask, ModelConfig
 from rote.corpus.formats import Fields
 from rote.corpus.rendering import Rendering, ShapeReader
 from rote.finetuning.encoding import Row, encode_causal
-from rote.tokens import model_encoder
 from rote.models import LoadedModel, load_model
+from rote.models.tokens import model_encoder
+from rote.passes.store import TokenStore
 from rote.records import Example, RenderingPass, content_id
 from rote.rendering.judging import Judgement, judge, rendering_losses
 from rote.rendering.layouts import TEMPLATES, answers_of, layouts
 from rote.rendering.trying import TRIED_RECORDS, try_layouts
-from rote.passes.store import TokenStore
 
 FIELDS = {"translation": ("source", "target"), "sentiment": ("prompt", "completion"), "qa": ("question", "answer")}
 RENDERINGS = (

@@ -39,10 +39,10 @@ from machine import machine, peak_memory_mb, progress, report
 from shared_records import EDIT_RATES, Query, make_queries, passages
 
 from rote.config import RetrievalConfig
-from rote.text.forms import TermReader
 from rote.records import Example
 from rote.retrieval import build_index, open_index
 from rote.retrieval.reproduction import CHUNK
+from rote.text.forms import TermReader
 
 DEPTH = 10
 PASSAGES = "passages.txt"

@@ -43,13 +43,13 @@ from rote.config import ModelConfig, ScoringConfig
 from rote.models import LoadedModel, load_model
 from rote.passes import logits as logits_module
 from rote.passes import token_statistics as statistics_module
+from rote.passes.logits import TextPass
+from rote.passes.schemes import PLAIN, Scheme, parse_schemes
+from rote.passes.scoring import TOKENS_AT_ONCE, score_texts
+from rote.passes.store import TokenStatistics, TokenStore
 from rote.scoring.extraction import continuation_log_probability, extraction_strength, verbatim_probability
 from rote.scoring.likelihood import exact_memorization, extractable, loss
-from rote.passes.logits import TextPass
 from rote.scoring.membership import min_k, min_k_plus_plus, zlib_ratio
-from rote.passes.scoring import TOKENS_AT_ONCE, score_texts
-from rote.passes.schemes import PLAIN, Scheme, parse_schemes
-from rote.passes.store import TokenStatistics, TokenStore
 
 SCHEMES = parse_schemes(ScoringConfig().schemes)
 SUFFIX_TOKENS = 50

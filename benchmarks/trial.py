@@ -19,9 +19,9 @@ import torch
 from architectures import byte_tokenizer, lively
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from rote.stages import trial as tried
 from rote.cli import main as rote
 from rote.errors import RoteError
+from rote.stages import trial as tried
 
 RECORDS, WORDS = 100, 30
 SHARE, SECONDS = 0.03, 5.0

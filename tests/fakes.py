@@ -22,8 +22,8 @@ from transformers import (
 from rote.config import GenerationConfig
 from rote.generation import Draw
 from rote.models import LoadedModel
-from rote.records import Example, Prompt, content_id
 from rote.passes.store import TokenStatistics, TokenStore
+from rote.records import Example, Prompt, content_id
 
 START, END, PAD = "<s>", "</s>", "<pad>"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from fakes import token_statistics
 from rote import runs
 from rote.config import AuditConfig, GenerationConfig, to_toml
+from rote.passes.store import TokenStatistics, store_of
 from rote.records import (
     Candidate,
     Comparison,
@@ -29,7 +30,6 @@ from rote.records import (
     Trial,
 )
 from rote.runs import Run
-from rote.passes.store import TokenStatistics, store_of
 
 KINDS_IN_TURN: tuple[Kind | None, ...] = ("verbatim", "paraphrase", None, "near-verbatim", "idea", "weak-paraphrase")
 PREFIX_CHARS = 60

@@ -14,13 +14,13 @@ from adapters import cases, outcomes
 from peft import PeftType
 
 from fakes import MemoryStore
-from rote.stages.prompts import audited_models
 from rote.config import ModelConfig
 from rote.errors import ModelError
 from rote.models import LoadedModel, load_model, model_digest
 from rote.models.probing import Probe, largest_difference, make_probe, rounding
 from rote.models.vocabulary import resize
 from rote.passes.scoring import TextPass, score_texts
+from rote.stages.prompts import audited_models
 
 CPU = ModelConfig(device="cpu")
 

@@ -14,9 +14,9 @@ from rote.alignment import CORRECTED, PRESETS, Preset, preparation
 from rote.alignment.preparation import PreparedText, prepare, prepare_all, unpack
 from rote.alignment.symbols import add_owner, hash_blocks, mark_owners, no_owners
 from rote.alignment.verbatim import raw_symbols
-from rote.text.characters import character_classes, codes_of
-from rote.text.bulk import read_texts, reader_of
 from rote.text import sentences, terms
+from rote.text.bulk import read_texts, reader_of
+from rote.text.characters import character_classes, codes_of
 
 texts = st.text(max_size=120) | st.randoms(use_true_random=False).map(lambda draw: hostile.text_of(draw.randrange))
 presets = st.sampled_from([*PRESETS.values(), replace(CORRECTED, drops_stop_words=True, min_sentence_terms=9)])

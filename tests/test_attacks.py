@@ -11,9 +11,14 @@ from scipy.stats import binomtest, norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from rote.statistics import separation as attacks, dataset_inference
-
 from rote.scoring import blind
+from rote.scoring.blind import blind_scores, fit_logistic
+from rote.statistics import dataset_inference
+from rote.statistics import separation as attacks
+from rote.statistics.dataset_inference import dataset_inference as inference
+from rote.statistics.dataset_inference import too_few_groups
+from rote.statistics.operating_points import fpr_of_threshold, passed, threshold_at, too_few_controls, tpr_at_fpr
+from rote.statistics.power import attack_power_sentence, smallest_detectable_auc, smallest_detectable_tpr
 from rote.statistics.separation import (
     Side,
     Sides,
@@ -25,11 +30,6 @@ from rote.statistics.separation import (
     identified_share,
     roc,
 )
-from rote.scoring.blind import blind_scores, fit_logistic
-from rote.statistics.dataset_inference import dataset_inference as inference
-from rote.statistics.dataset_inference import too_few_groups
-from rote.statistics.operating_points import fpr_of_threshold, passed, threshold_at, too_few_controls, tpr_at_fpr
-from rote.statistics.power import attack_power_sentence, smallest_detectable_auc, smallest_detectable_tpr
 
 VALUES = st.lists(st.integers(-6, 6), min_size=5, max_size=40)
 

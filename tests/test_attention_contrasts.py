@@ -7,13 +7,13 @@ import pytest
 
 from rote import runs
 from rote.attention import MEASURES
-from rote.stages.attend import drawn, memorized_members
 from rote.attention.contrasts import Contrast, Labelled, contrasts, incremental_auc, matched, without_lengths
 from rote.cli import main
 from rote.errors import ConfigError
 from rote.records import AttentionMap, AttentionScores, Generation, Score
 from rote.reporting.attention import finding, map_view
 from rote.runs import Run
+from rote.stages.attend import drawn, memorized_members
 from test_pipeline import audit, toy_folder  # noqa: F401  (the fixture)
 
 LAYERS, HEADS = 2, 3

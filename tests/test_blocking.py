@@ -22,7 +22,7 @@ from rote.config import GenerationConfig, config_from
 from rote.errors import ConfigError, ModelError
 from rote.generation import TransformersModel, decoding_label, forbidden_tokens, generate, training_tokens
 from rote.generation.blocking import VerbatimBlocker
-from rote.tokens import token_encoder
+from rote.models.tokens import token_encoder
 from rote.records import Prompt
 
 RUN = 4

@@ -18,13 +18,24 @@ from fakes import byte_tokenizer, loaded, merging_tokenizer, tiny_decoder, tiny_
 from rote.config import CorpusConfig
 from rote.corpus import SecretSpace, draw_canaries, secrets
 from rote.models import LoadedModel
-from rote.records import Canary, Exposure, PrivacyBound
-from rote.scoring.canaries import CHANCE_BITS, bits, canary_figures, clopper_pearson_epsilon, exposure, extrapolated_exposure, measure_exposures, one_run_epsilon, one_run_p_value, ranking
 from rote.passes import canaries as likelihoods
-from rote.statistics import privacy
 from rote.passes.canaries import SecretScorer, Unmeasurable
-from rote.statistics.privacy import GUESS_SHARES
+from rote.records import Canary, Exposure, PrivacyBound
+from rote.scoring.canaries import (
+    CHANCE_BITS,
+    bits,
+    canary_figures,
+    clopper_pearson_epsilon,
+    exposure,
+    extrapolated_exposure,
+    measure_exposures,
+    one_run_epsilon,
+    one_run_p_value,
+    ranking,
+)
 from rote.scoring.canaries.ranking import log_distribution
+from rote.statistics import privacy
+from rote.statistics.privacy import GUESS_SHARES
 
 DIGITS = SecretSpace("number", 2)
 PLAIN = CorpusConfig(canaries=8, canary_length=2, canary_copies=(1, 2))

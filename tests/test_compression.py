@@ -9,15 +9,15 @@ import torch
 from transformers import RwkvConfig, RwkvForCausalLM
 
 from fakes import MEMBERS, Toy, byte_tokenizer, loaded, memorised_toy, tiny_encoder_decoder
-from rote.stages import compress as compression
 from rote import runs
 from rote.config import AuditConfig, CompressionConfig, ModelConfig
-from rote.errors import ModelError, StaleRunError
-from rote.tokens import suppressed_ids
+from rote.errors import ModelError, RunError
 from rote.models import LoadedModel
+from rote.models.tokens import suppressed_ids
 from rote.records import Compression, Estimate, Prompt, Score
 from rote.runs import Run
 from rote.scoring.compression import Found, _Search, minimal_prompt, zlib_ratio
+from rote.stages import compress as compression
 
 CONFIG = CompressionConfig(steps=12, candidates=32, favoured=32)
 
@@ -171,5 +171,5 @@ def test_an_interrupted_search_goes_on_and_ends_in_the_same_bytes(run: Run, monk
 
 
 def test_a_run_without_scores_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(StaleRunError, match="run `rote score` first"):
+    with pytest.raises(RunError, match="run `rote score` first"):
         compression.compress(config_of(), Run(tmp_path / "empty"))

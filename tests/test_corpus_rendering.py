@@ -11,7 +11,7 @@ from fakes import opening_tokenizer
 from rote.config import CorpusConfig
 from rote.corpus import ChatTokenizer, Corpus, Reading, ShapeReader, bounds, other_renderings, raw_rows, read_corpus
 from rote.errors import ConfigError, DataError
-from rote.tokens import token_encoder
+from rote.models.tokens import token_encoder
 from rote.records import Prompt, from_row, to_row
 
 Row = dict[str, object]

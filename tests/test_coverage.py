@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rote.statistics import separation as attacks, operating_points, power
-from rote.statistics.separation import Side, Sides
+from rote.statistics import operating_points, power
+from rote.statistics import separation as attacks
 from rote.statistics.intervals import interval_size, intraclass_correlation
 from rote.statistics.operating_points import (
     needed_controls,
@@ -17,6 +17,7 @@ from rote.statistics.operating_points import (
     tpr_difference,
     tpr_difference_p_value,
 )
+from rote.statistics.separation import Side, Sides
 
 
 def sides(members: np.ndarray, nonmembers: np.ndarray, size: int = 1) -> Sides:

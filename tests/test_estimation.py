@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from rote.statistics import intervals as estimation, pairs
-
 from rote.scoring import outcomes, overlap
+from rote.statistics import intervals as estimation
+from rote.statistics import pairs
 from rote.statistics.intervals import (
     clopper_pearson,
     effective_sample_size,

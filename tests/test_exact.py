@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rote.text.characters import character_classes
-from rote.errors import DataError, StaleRunError
+from rote.errors import DataError, RunError
 from rote.records import Example, Source, Span
 from rote.retrieval.exact import ExactIndex, build_exact, open_exact
 from rote.retrieval.exact.boundaries import decode, is_boundary, read_tokens
 from rote.retrieval.exact.normal import normal_texts
 from rote.text import tokens
+from rote.text.characters import character_classes
 
 PARTS = ["a", "b", "ab", " ", "  ", "\n", "\u3000", "é", "中", "文", "ก", "\ud800", "\0", "'", "1", ".", "\u0301", "😀"]
 hostile_texts = st.lists(st.sampled_from(PARTS), max_size=12).map("".join)
@@ -209,7 +209,7 @@ def test_arrays_stay_on_the_disk(tmp_path: Path) -> None:
 def test_what_cannot_be_indexed_or_opened_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"record 000 has 33 bytes of text; 20 can be indexed"):
         made(tmp_path, ["a text that is longer than that."], shard_bytes=20)
-    with pytest.raises(StaleRunError, match="no index there; `rote retrieve` makes it"):
+    with pytest.raises(RunError, match="no index there; `rote retrieve` makes it"):
         open_exact(tmp_path / "nowhere")
 
 

@@ -23,13 +23,13 @@ from transformers import (
 )
 
 from rote.config import FinetuningConfig, ModelConfig, Strategy
-from rote.errors import DataError, ModelError, StaleRunError
+from rote.errors import DataError, ModelError, RunError
 from rote.finetuning import Training, check_unchanged, finetune, loop, read_training
 from rote.finetuning.encoding import IGNORED, Row, encode_causal, encode_pairs
 from rote.finetuning.losses import Collator, TokenLoss, mean_loss, summed_loss
 from rote.finetuning.strategy import check_changes
-from rote.tokens import token_encoder
 from rote.models import load_model
+from rote.models.tokens import token_encoder
 from rote.records import Example, content_id
 from rote.runs import file_hash
 
@@ -399,20 +399,20 @@ def test_other_settings_never_overwrite_a_model(bases: dict[str, str], tmp_path:
     out = tmp_path / "out"
     trained(bases["llama"], out, epochs=1)
     (tmp_path / "out-2").mkdir()
-    with pytest.raises(StaleRunError, match=r"learning_rate was 0\.003, is 0\.1; give another folder, e\.g\. .*out-3"):
+    with pytest.raises(RunError, match=r"learning_rate was 0\.003, is 0\.1; give another folder, e\.g\. .*out-3"):
         trained(bases["llama"], out, epochs=1, learning_rate=0.1)
-    with pytest.raises(StaleRunError, match=r"members was '8 records, .*is '4 records"):
+    with pytest.raises(RunError, match=r"members was '8 records, .*is '4 records"):
         trained(bases["llama"], out, epochs=1, members=MEMBERS[:4])
-    with pytest.raises(StaleRunError, match="base_digest was"):
+    with pytest.raises(RunError, match="base_digest was"):
         trained(bases["gpt2"], out, epochs=1)
 
 
 def test_folder_with_a_strange_model_is_left_alone(bases: dict[str, str], tmp_path: Path):
     (tmp_path / "final").mkdir()
-    with pytest.raises(StaleRunError, match=r"holds 'final' but no training\.json"):
+    with pytest.raises(RunError, match=r"holds 'final' but no training\.json"):
         trained(bases["llama"], tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StaleRunError, match="cannot be used as a folder"):
+    with pytest.raises(RunError, match="cannot be used as a folder"):
         trained(bases["llama"], tmp_path / "file")
 
 
@@ -426,9 +426,7 @@ def test_a_damaged_training_is_named_made_again_and_not_audited(name: str, bases
     (tmp_path / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
     audited = (tmp_path / name).parent if "/" in name else tmp_path / name
     check_unchanged(tmp_path / "nonmembers.jsonl")
-    with pytest.raises(
-        StaleRunError, match=rf"{name} is not what was written by the training .*run `rote finetune` again"
-    ):
+    with pytest.raises(RunError, match=rf"{name} is not what was written by the training .*run `rote finetune` again"):
         check_unchanged(audited)
     said: list[str] = []
     trained(bases["llama"], tmp_path, epochs=2, said=said)
@@ -441,11 +439,9 @@ def test_a_changed_record_of_a_training_is_named(bases: dict[str, str], tmp_path
     trained(bases["llama"], tmp_path, epochs=1)
     path = tmp_path / "training.json"
     path.write_text(path.read_text().replace('"steps": ', '"steps": 1', 1))
-    with pytest.raises(
-        StaleRunError, match=r"training\.json: no record of a training can be read \(its content is not"
-    ):
+    with pytest.raises(RunError, match=r"training\.json: no record of a training can be read \(its content is not"):
         trained(bases["llama"], tmp_path, epochs=1)
-    with pytest.raises(StaleRunError, match="its content is not what was written"):
+    with pytest.raises(RunError, match="its content is not what was written"):
         check_unchanged(tmp_path / "final")
 
 
@@ -477,10 +473,10 @@ def test_a_trained_folder_is_private(bases: dict[str, str], tmp_path: Path):
 
 
 def test_unreadable_record_is_told(tmp_path: Path):
-    with pytest.raises(StaleRunError, match=r"training\.json: no record of a training"):
+    with pytest.raises(RunError, match=r"training\.json: no record of a training"):
         read_training(tmp_path)
     (tmp_path / "training.json").write_text("{}")
-    with pytest.raises(StaleRunError, match=r"training\.json: no record of a training"):
+    with pytest.raises(RunError, match=r"training\.json: no record of a training"):
         read_training(tmp_path)
 
 
@@ -501,7 +497,7 @@ def test_training_that_ends_in_the_warm_up_is_told(bases: dict[str, str], tmp_pa
         trained(bases["llama"], tmp_path, steps=1, warmup_steps=10, said=said)
     assert "the warm-up (10 steps) is no shorter than the training (1 steps)" in said
     assert not (tmp_path / "final").exists()
-    with pytest.raises(StaleRunError, match="an unfinished training with other settings: warmup_steps was 10, is 0"):
+    with pytest.raises(RunError, match="an unfinished training with other settings: warmup_steps was 10, is 0"):
         trained(bases["llama"], tmp_path, steps=1)
 
 

@@ -13,7 +13,7 @@ from rote.errors import ConfigError, DataError
 from rote.finetuning import repeat_members
 from rote.finetuning.encoding import IGNORED, encode_causal, encode_pairs
 from rote.finetuning.repetition import step_limit, to_jsonl
-from rote.tokens import TokenEncoder, token_encoder
+from rote.models.tokens import TokenEncoder, token_encoder
 from rote.records import Example, content_id
 
 START, END, PAD = "<s>", "</s>", "<pad>"

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostile import LANGUAGES, text_of
-from rote.text import forms
+from rote.text import forms, terms
 from rote.text.forms import TermReader
-from rote.text import terms
 
 WORDS = [
     "don't",

@@ -9,9 +9,9 @@ import pytest
 from fakes import MEMBERS, NON_MEMBERS, byte_tokenizer, tiny_decoder
 from rote import runs
 from rote.cli import main
+from rote.passes.store import store_of
 from rote.records import Recheck, TokenScores
 from rote.runs import Run
-from rote.passes.store import store_of
 
 SETTINGS = ("--prefix-tokens", "8", "--max-new-tokens", "6", "--generation-batch-size", "5")
 

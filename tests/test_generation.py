@@ -21,7 +21,7 @@ from rote.config import GenerationConfig
 from rote.errors import ModelError
 from rote.generation import TransformersModel, cut_prompts, decoding_label, generate
 from rote.generation.decoding import StreamNoise
-from rote.tokens import suppressed_ids
+from rote.models.tokens import suppressed_ids
 from rote.records import Prompt, content_id
 
 GREEDY = GenerationConfig(prompt="prefix", prefix_tokens=10, max_new_tokens=12, batch_size=7)

@@ -7,7 +7,7 @@ from rote.config import GenerationConfig
 from rote.errors import ModelError
 from rote.generation import cut_prompts, moved_sentence, prompting_hint
 from rote.generation.prompts import long_sentence, trained_part, trained_sentence
-from rote.tokens import length_batches, token_encoder
+from rote.models.tokens import length_batches, token_encoder
 from rote.records import Example
 
 BYTES = byte_tokenizer()

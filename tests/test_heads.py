@@ -27,9 +27,9 @@ from transformers import (
 from fakes import MEMBERS, MemoryStore, byte_tokenizer, loaded, tiny_decoder
 from rote.models import LoadedModel
 from rote.passes.logits import Reader, TextPass
-from rote.passes.scoring import score_texts
 from rote.passes.rechecking import plain_statistics
 from rote.passes.schemes import PLAIN
+from rote.passes.scoring import score_texts
 from test_passes import CONFIG, SCHEMES, assert_same, counted, prompt_pass, unequal_prompts
 
 TOKENS = len(byte_tokenizer())

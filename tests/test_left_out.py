@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from fakes import Toy
-from rote.stages import exclusions as left_out
 from rote import runs
 from rote.config import AuditConfig
 from rote.corpus import Corpus
 from rote.records import Example, Prompt, Score
 from rote.runs import Run
 from rote.scoring.columns import LEFT_OUT
+from rote.stages import exclusions as left_out
 
 
 def corpus_with(*left: Example) -> Corpus:

@@ -9,11 +9,11 @@ import pytest
 from fakes import MemoryStore, memorised_toy, token_statistics
 from rote.config import GenerationConfig, ScoringConfig
 from rote.generation import TransformersModel, cut_prompts, generate
+from rote.passes.schemes import PLAIN
+from rote.passes.scoring import score_prompts
+from rote.passes.store import TokenStatistics
 from rote.records import Generation, Prompt, Score, TokenScores, VariantPass
 from rote.scoring.likelihood_scores import score_against_base, score_agreement, score_likelihood, score_priors
-from rote.passes.scoring import score_prompts
-from rote.passes.schemes import PLAIN
-from rote.passes.store import TokenStatistics
 
 CONFIG = ScoringConfig(suffix_tokens=3, window_tokens=2, window_chance=0.2)
 SCHEMES = ("t1-k0-p1", "t1-k1-p1")

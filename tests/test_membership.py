@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rote.passes.store import TokenStatistics
 from rote.scoring import likelihood, membership
 from rote.scoring.extraction import (
     continuation_log_probability,
@@ -30,7 +31,6 @@ from rote.scoring.membership import (
     window_comparison,
     zlib_ratio,
 )
-from rote.passes.store import TokenStatistics
 
 TEXT = "The geese went home before the frost; nobody had counted them since March. "
 

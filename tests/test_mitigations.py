@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rote.cli import main
 from rote.config import CorpusConfig, FinetuningConfig, Strategy, config_from
 from rote.corpus import TooManyBadRecords, read_corpus, read_mixed
-from rote.errors import ConfigError, DataError, ModelError, StaleRunError
+from rote.errors import ConfigError, DataError, ModelError, RunError
 from rote.finetuning import Training, finetune, loop, read_training
 from rote.finetuning.deduplication import deduplicate
 from rote.finetuning.encoding import IGNORED, Encoded, Row
@@ -301,7 +301,7 @@ def test_without_early_stopping_the_record_says_why_it_ended(bases: dict[str, st
     training = trained(bases["llama"], tmp_path)
     assert training.stopped == "all 4 steps are made"
     assert training.kept == training.epochs[-1]
-    with pytest.raises(StaleRunError, match="is not finished"):
+    with pytest.raises(RunError, match="is not finished"):
         _ = replace(training, epochs=training.epochs[:1]).kept
 
 
@@ -397,7 +397,7 @@ def test_mixed_records_are_trained_on_and_no_members(kind: str, bases: dict[str,
     assert mixed.epochs[-1].steps == 10
     assert mixed.epochs[-1].scored_tokens > plain.epochs[-1].scored_tokens
     assert mixed.base_members_loss == plain.base_members_loss
-    with pytest.raises(StaleRunError, match=r"mix was \[\], is \['3 records"):
+    with pytest.raises(RunError, match=r"mix was \[\], is \['3 records"):
         trained(bases[kind], tmp_path / "plain", members=PAIRS, mixed=tasks)
 
 

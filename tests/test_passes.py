@@ -24,14 +24,15 @@ from fakes import (
 from rote.config import GenerationConfig
 from rote.errors import ModelError
 from rote.generation import TransformersModel, cut_prompts, generate
-from rote.tokens import suppressed_ids
 from rote.models import LoadedModel, load_model
-from rote.records import Prompt, content_id
-from rote.passes import logits, scoring as passes
-from rote.scoring.likelihood import exact_memorization, extractable, loss
-from rote.passes.scoring import TextPass, key_of, prompt_pass, run_passes, score_prompts, score_texts
+from rote.models.tokens import suppressed_ids
+from rote.passes import logits
+from rote.passes import scoring as passes
 from rote.passes.schemes import PLAIN, Scheme
+from rote.passes.scoring import TextPass, key_of, prompt_pass, run_passes, score_prompts, score_texts
 from rote.passes.store import TokenStatistics, TokenStore
+from rote.records import Prompt, content_id
+from rote.scoring.likelihood import exact_memorization, extractable, loss
 
 CONFIG = GenerationConfig(prompt="prefix", prefix_tokens=10, max_new_tokens=12, batch_size=7)
 SCHEMES = (PLAIN, Scheme(1.0, 40, 1.0), Scheme(0.8, 0, 0.95))

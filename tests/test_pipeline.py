@@ -13,7 +13,7 @@ import pytest
 from fakes import MEMBERS, NON_MEMBERS, memorised_toy
 from rote import runs
 from rote.cli import main
-from rote.errors import StaleRunError
+from rote.errors import RunError
 from rote.records import Estimate, Example, Generation, Prompt, Score, Separation, Trial
 from rote.retrieval import open_index
 from rote.runs import Run
@@ -224,9 +224,7 @@ def test_every_damaged_file_of_a_run_is_named_and_made_again(
     for name in names:
         for damage in damages:
             (run / name).write_bytes(damage(whole[run / name]))
-            with pytest.raises(
-                StaleRunError, match=rf"{name}: damaged .*; run `rote [a-z]+` \(or `rote audit`\) again"
-            ):
+            with pytest.raises(RunError, match=rf"{name}: damaged .*; run `rote [a-z]+` \(or `rote audit`\) again"):
                 Run(run, must_exist=True).read(name, Score)
     arrays = [path for path in whole if path.suffix in (".npy", ".arrow")]
     for path in arrays:

@@ -8,10 +8,10 @@ import torch
 
 from fakes import MemoryStore, byte_tokenizer, loaded, tiny_decoder
 from rote.errors import ModelError
-from rote.records import Prompt, Recheck
 from rote.passes import rechecking
-from rote.passes.scoring import prompt_pass, score_prompts
 from rote.passes.rechecking import check_recheck, plain_statistics, recheck
+from rote.passes.scoring import prompt_pass, score_prompts
+from rote.records import Prompt, Recheck
 from test_passes import CONFIG, KINDS, SCHEMES, assert_same, model_of, naive, unequal_prompts
 
 

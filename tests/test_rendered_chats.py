@@ -17,16 +17,16 @@ from rote.finetuning.encoding import encode_causal, encode_pairs
 from rote.finetuning.repetition import to_jsonl
 from rote.generation import cut_prompts
 from rote.generation.prompts import trained_part
-from rote.tokens import token_encoder
-from rote.stages.canaries import keep
+from rote.models.tokens import token_encoder
+from rote.passes.scoring import prompt_pass
+from rote.passes.store import TokenStore
+from rote.passes.variants import score_variants
 from rote.records import Example, Generation, Prompt
 from rote.rendering.layouts import WITH_START, WITHOUT_START, layouts
 from rote.rendering.record import record_lines
 from rote.rendering.trying import START_REMEDY, TEMPLATE_REMEDY, try_layouts
 from rote.runs import TRAINING_DATA, Run
-from rote.passes.scoring import prompt_pass
-from rote.passes.store import TokenStore
-from rote.passes.variants import score_variants
+from rote.stages.canaries import keep
 
 TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content }}|\n{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
 CHAT = [{"role": "user", "content": "Which lamp is it?"}, {"role": "assistant", "content": "The brass one."}]

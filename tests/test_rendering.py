@@ -13,8 +13,8 @@ from rote.config import CorpusConfig, GenerationConfig
 from rote.corpus.formats import Fields
 from rote.corpus.rendering import Rendering, ShapeReader
 from rote.generation import cut_prompts
-from rote.tokens import model_encoder, token_encoder
 from rote.models import LoadedModel, load_model
+from rote.models.tokens import model_encoder, token_encoder
 from rote.records import Estimate, Example, RenderingPass
 from rote.rendering.judging import LEAST_NATS, judge, rendering_losses
 from rote.rendering.layouts import AUDITED, answers_of, layouts

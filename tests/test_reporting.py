@@ -13,13 +13,13 @@ from report_data import HOSTILE, MEMBERS, TAGS, Made, Page, make_run, rate
 from rote import reporting
 from rote.config import AuditConfig, GenerationConfig, ReportingConfig
 from rote.corpus.defects import Dropped
-from rote.errors import StaleRunError
+from rote.errors import RunError
+from rote.escaping import visible
 from rote.records import Estimate, Generation, Json, Score, Span
 from rote.reporting import figures, marks, names, plots, populations
 from rote.reporting.contents import COLUMNS
 from rote.reporting.verdict import caveats, verdict
 from rote.runs import DROPPED, GENERATIONS, MATCHES, PROMPTS, SCORES, UNMEASURABLE, Run
-from rote.text.escaping import visible
 
 
 def page_of(made: Made) -> tuple[str, Page]:
@@ -209,11 +209,11 @@ def test_thresholds_come_with_the_nearest_cases_on_either_side(made: Made) -> No
 
 
 def test_a_run_without_scores_names_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(StaleRunError, match=r"estimates\.jsonl does not exist"):
+    with pytest.raises(RunError, match=r"estimates\.jsonl does not exist"):
         reporting.report(Run(tmp_path / "empty"), AuditConfig())
     made = make_run(tmp_path / "run")
     made.run.path(SCORES).unlink()
-    with pytest.raises(StaleRunError, match=r"scores\.jsonl does not exist"):
+    with pytest.raises(RunError, match=r"scores\.jsonl does not exist"):
         reporting.report(made.run, made.config)
 
 

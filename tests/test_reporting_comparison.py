@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from report_data import make_run
-from rote.errors import StaleRunError
+from rote.errors import RunError
 from rote.reporting import comparison
 from rote.reporting.comparison import ComparisonGroup, ComparisonRun
 from test_reporting import TAGS, Page
@@ -105,7 +105,7 @@ def test_runs_without_repetition_or_controls_compare_too(tmp_path: Path) -> None
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StaleRunError, match=r"nowhere: not a run folder"):
+    with pytest.raises(RunError, match=r"nowhere: not a run folder"):
         comparison.compare([tmp_path / "nowhere"], tmp_path / "c.html")
-    with pytest.raises(StaleRunError, match=r"'Empty' has no runs"):
+    with pytest.raises(RunError, match=r"'Empty' has no runs"):
         comparison.write_comparison("t", [ComparisonGroup(title="Empty", note="", runs=())], tmp_path / "c.html")

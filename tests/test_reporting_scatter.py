@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from rote.config import AuditConfig
 from rote.records import Estimate
-from rote.study.factors import MAX_SERIES, factor_charts
 from rote.reporting.plots import WIDTH, Chart, Series
 from rote.reporting.scatter import BOTTOM, LEFT, RIGHT, TOP, Path, Point, frontier_chart, paths_chart
 from rote.study.design import Cell
+from rote.study.factors import MAX_SERIES, factor_charts
 
 shares = st.floats(0, 1)
 losses = st.floats(0.01, 20)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from report_data import MEMBERS, Made, make_run
-from rote.errors import RoteError, StaleRunError
+from rote.errors import RoteError, RunError
 from rote.reporting import terminal
 from rote.reporting.artifacts import read_artifacts
 from rote.runs import Run
@@ -97,7 +97,7 @@ def test_the_start_of_an_examples_own_id_comes_before_that_of_a_prompts(made: Ma
 
 
 def test_a_folder_without_estimates_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StaleRunError, match=r"estimates\.jsonl does not exist"):
+    with pytest.raises(RunError, match=r"estimates\.jsonl does not exist"):
         terminal.show(Run(tmp_path), None)
 
 

@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rote.config import RetrievalConfig
-from rote.runs.disk import encode, seal, unseal
-from rote.errors import StaleRunError
+from rote.errors import RunError
 from rote.records import Example, Generation, Prompt
 from rote.retrieval import (
     ExactSearch,
@@ -33,6 +32,7 @@ from rote.retrieval import (
 )
 from rote.retrieval.index import FORMAT
 from rote.retrieval.strings import SortedStrings, write_strings
+from rote.runs.disk import encode, seal, unseal
 from rote.text import terms
 
 CONFIG = RetrievalConfig()
@@ -269,12 +269,12 @@ def test_the_index_is_memory_mapped_and_kept(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_torn_index_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StaleRunError, match=r"nowhere: no index there"):
+    with pytest.raises(RunError, match=r"nowhere: no index there"):
         open_index(tmp_path / "nowhere")
     torn = tmp_path / "torn"
     torn.mkdir()
     (torn / "listing.json").write_text('{"digest": ', encoding="utf-8")
-    with pytest.raises(StaleRunError, match=r"listing.json: the index is damaged"):
+    with pytest.raises(RunError, match=r"listing.json: the index is damaged"):
         open_index(torn)
 
 
@@ -282,9 +282,7 @@ def test_an_index_of_another_version_is_told(tmp_path: Path) -> None:
     made(tmp_path, CLINIC)
     listing = tmp_path / "index" / "listing.json"
     listing.write_bytes(encode(seal({**unseal(listing.read_bytes()), "format": "0"})))
-    with pytest.raises(
-        StaleRunError, match=rf"index: an index of format '0', not '{FORMAT}'; `rote retrieve` makes it"
-    ):
+    with pytest.raises(RunError, match=rf"index: an index of format '0', not '{FORMAT}'; `rote retrieve` makes it"):
         open_index(tmp_path / "index")
 
 
@@ -305,7 +303,7 @@ def test_a_damaged_index_is_told_and_made_again(tmp_path: Path, name: str, damag
     index = made(tmp_path, CLINIC)
     expected = index.search(["burning pain"], depth=3)
     damage(tmp_path / "index" / name)
-    with pytest.raises(StaleRunError, match=r"index.*: the index is damaged \(.+\); `rote retrieve` makes it again"):
+    with pytest.raises(RunError, match=r"index.*: the index is damaged \(.+\); `rote retrieve` makes it again"):
         open_index(tmp_path / "index")
     said: list[str] = []
     build_index(CLINIC, [], tmp_path / "index", config=CONFIG, echo=said.append)

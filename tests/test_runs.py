@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from rote.runs.disk import private_folder
-from rote.errors import StaleRunError
-from rote.runs.locks import claimed
+from rote.errors import RunError
 from rote.records import Candidate
 from rote.runs import CANDIDATES, CONFIG, EXAMPLES, FORMAT, MANIFEST, MATCHES, Run, file_hash
+from rote.runs.disk import private_folder
+from rote.runs.locks import claimed
 
 CHUNKS = [[Candidate("g1", "a", 1, 2.0), Candidate("g1", "b", 2, 1.0)], [Candidate("g0", "é\ud800<script>", 1, 0.5)]]
 
@@ -57,13 +57,13 @@ def test_what_was_made_before_its_input_changed_is_not_read(tmp_path: Path) -> N
     assert not run.is_whole(MATCHES)
     told = r"candidates\.jsonl was made before examples\.jsonl changed; run `rote retrieve`"
     for name in (CANDIDATES, MATCHES):
-        with pytest.raises(StaleRunError, match=told):
+        with pytest.raises(RunError, match=told):
             run.read(name, Candidate)
     run.make(CANDIDATES, chunks, settings={}, inputs=[EXAMPLES])
     run.make(MATCHES, chunks, settings={}, inputs=[CANDIDATES])
     assert run.read(MATCHES, Candidate)
     run.discard(EXAMPLES)
-    with pytest.raises(StaleRunError, match="before examples"):
+    with pytest.raises(RunError, match="before examples"):
         run.read(MATCHES, Candidate)
 
 
@@ -107,9 +107,9 @@ def test_partial_work_of_other_settings_is_not_used(tmp_path: Path) -> None:
 
 
 def test_a_missing_artifact_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(StaleRunError, match=r"candidates\.jsonl does not exist"):
+    with pytest.raises(RunError, match=r"candidates\.jsonl does not exist"):
         Run(tmp_path).read(CANDIDATES, Candidate)
-    with pytest.raises(StaleRunError, match="not a run folder"):
+    with pytest.raises(RunError, match="not a run folder"):
         Run(tmp_path / "nothing", must_exist=True)
 
 
@@ -134,7 +134,7 @@ def test_a_damaged_or_old_manifest_is_named_and_everything_made_again(
     run.make(CANDIDATES, chunks, settings={"depth": 10})
     whole = {path.name: path.read_bytes() for path in tmp_path.iterdir() if not path.name.startswith(".")}
     run.path(MANIFEST).write_text(damage(run.path(MANIFEST).read_text(encoding="utf-8")), encoding="utf-8")
-    with pytest.raises(StaleRunError, match=rf"manifest\.json: {message}.*; run `rote audit` again"):
+    with pytest.raises(RunError, match=rf"manifest\.json: {message}.*; run `rote audit` again"):
         Run(tmp_path, must_exist=True)
     said: list[str] = []
     assert Run(tmp_path, echo=said.append).make(CANDIDATES, chunks, settings={"depth": 10})
@@ -164,7 +164,7 @@ def test_a_damaged_artifact_is_named_and_made_again(tmp_path: Path, damage: Call
     else:
         run.path(CANDIDATES).write_bytes(damaged)
     with pytest.raises(
-        StaleRunError,
+        RunError,
         match=r"candidates\.jsonl(: damaged \(.*\)| does not exist any more); run `rote retrieve` .* again",
     ):
         Run(tmp_path, must_exist=True).read(CANDIDATES, Candidate)
@@ -200,7 +200,7 @@ def test_settings_that_were_changed_in_the_folder_are_named(tmp_path: Path) -> N
     assert Run(tmp_path).settings_file() == tmp_path / CONFIG
     before = (tmp_path / MANIFEST).read_bytes()
     run.path(CONFIG).write_text("[corpus]\nseed = 2\n", encoding="utf-8")
-    with pytest.raises(StaleRunError, match=r"config\.toml: missing, or changed since it was written"):
+    with pytest.raises(RunError, match=r"config\.toml: missing, or changed since it was written"):
         Run(tmp_path).settings_file()
     said: list[str] = []
     Run(tmp_path, echo=said.append).save_settings("[corpus]\nseed = 1\n")
@@ -236,7 +236,7 @@ def test_what_is_stale_is_said_once_for_each_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["config.toml", CANDIDATES, "report.html"])
 def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine", encoding="utf-8")
-    with pytest.raises(StaleRunError, match=rf"holds '{name}', but no manifest.json of a run: it is not overwritten"):
+    with pytest.raises(RunError, match=rf"holds '{name}', but no manifest.json of a run: it is not overwritten"):
         Run(tmp_path).write(CANDIDATES, CHUNKS[0], settings={})
     assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == [name]
@@ -244,7 +244,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path, name: str) -
 
 def test_a_manifest_of_something_else_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text('{"name": "my extension", "manifest_version": 3}', encoding="utf-8")
-    with pytest.raises(StaleRunError, match=r"manifest\.json: no manifest of rote; it is not overwritten"):
+    with pytest.raises(RunError, match=r"manifest\.json: no manifest of rote; it is not overwritten"):
         Run(tmp_path)
 
 
@@ -252,7 +252,7 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> N
     run = Run(tmp_path)
     run.note(seed=1)
     (tmp_path / CANDIDATES).mkdir()
-    with pytest.raises(StaleRunError, match=r"candidates\.jsonl: cannot be written: "):
+    with pytest.raises(RunError, match=r"candidates\.jsonl: cannot be written: "):
         run.write(CANDIDATES, CHUNKS[0], settings={})
     assert not list(tmp_path.glob(".*.tmp"))
 
@@ -269,7 +269,7 @@ def test_links_are_not_followed_when_writing(tmp_path: Path) -> None:
     assert outside.read_text(encoding="utf-8") == "mine"
     assert not run.path(CANDIDATES).is_symlink()
     run.path("token-store").symlink_to(tmp_path)
-    with pytest.raises(StaleRunError, match="token-store: a symbolic link, and nothing is written through it"):
+    with pytest.raises(RunError, match="token-store: a symbolic link, and nothing is written through it"):
         private_folder(run.path("token-store"), is_inner=True)
 
 
@@ -302,9 +302,9 @@ def test_a_folder_is_written_by_one_process_and_a_dead_owner_gives_way(tmp_path:
         assert other.stdout is not None
         other.stdout.readline()
         message = rf"`rote audit --out x` \(process {other.pid} on .+, since 2\d\d\d-.+\) is writing it; wait until"
-        with pytest.raises(StaleRunError, match=message), claimed(tmp_path):
+        with pytest.raises(RunError, match=message), claimed(tmp_path):
             pass
-        with pytest.raises(StaleRunError, match=message):
+        with pytest.raises(RunError, match=message):
             Run(tmp_path).note(seed=1)
         for name in leftovers:
             (tmp_path / name).write_text("a training text", encoding="utf-8")

@@ -13,8 +13,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from rote.errors import MissingExtraError, ModelError
 from rote.records import Candidate, Example, Generation, Prompt, Score
 from rote.scoring.excess import Measured, excess, excess_estimates, terciles
-from rote.scoring.metrics.generation import SIMILARITY
 from rote.scoring.metrics import METRICS
+from rote.scoring.metrics.generation import SIMILARITY
 from rote.scoring.similarity import (
     THRESHOLDS,
     LexicalEncoder,

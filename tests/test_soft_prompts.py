@@ -19,16 +19,16 @@ from rote.finetuning.encoding import IGNORED, Row
 from rote.finetuning.losses import Collator, mean_loss, summed_loss
 from rote.finetuning.strategy import prepare_model
 from rote.generation import Draw, TransformersModel
-from rote.tokens import decoder_start_ids, model_encoder
 from rote.models import LoadedModel, load_model
+from rote.models.tokens import decoder_start_ids, model_encoder
+from rote.passes.canaries import SecretScorer
+from rote.passes.logits import Reader
+from rote.passes.schemes import PLAIN
+from rote.passes.scoring import TextPass, prompt_pass, score_prompts, score_texts
+from rote.passes.store import TokenStore
 from rote.records import Canary, Example, Generation, Prompt
 from rote.runs import file_hash
-from rote.passes.canaries import SecretScorer
 from rote.scoring.compression import minimal_prompt
-from rote.passes.logits import Reader
-from rote.passes.scoring import TextPass, prompt_pass, score_prompts, score_texts
-from rote.passes.schemes import PLAIN
-from rote.passes.store import TokenStore
 from rote.soundness import trial
 from test_finetuning import CPU, PAIRS, VALIDATION, example, save_base, trained, weights
 

@@ -33,9 +33,9 @@ from fakes import MEMBERS, NON_MEMBERS, byte_tokenizer, loaded, merging_tokenize
 from rote.config import GenerationConfig
 from rote.errors import ModelError
 from rote.generation import TransformersModel, generate
-from rote.tokens import decoder_start_ids, model_encoder, suppressed_ids
-from rote.records import Generation, Prompt, Soundness, from_row, to_row
+from rote.models.tokens import decoder_start_ids, model_encoder, suppressed_ids
 from rote.passes.scoring import prompt_pass
+from rote.records import Generation, Prompt, Soundness, from_row, to_row
 from rote.soundness import agreement, agreement_sentence, as_tried, check_agreement, soundness_sentence, trial
 from rote.soundness.reading import difference
 

@@ -24,10 +24,10 @@ from rote.finetuning import Epoch, Training
 from rote.finetuning.record import write_training
 from rote.models import load_model
 from rote.records import Estimate
-from rote.study import page as page
-from rote.study.frontier import non_dominated
 from rote.runs import ESTIMATES, Run
+from rote.study import page as page
 from rote.study import plan_of, read_study, run_study
+from rote.study.frontier import non_dominated
 from rote.study.table import share_learned
 from rote.study.weights import weight_change
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rote import theory
 from rote.cli import main
 from rote.errors import ConfigError
-from rote.theory import demonstrate, fit, normalised_entropy, recover
+from rote.theory import coding as theory
+from rote.theory.coding import demonstrate, fit, normalised_entropy, recover
 
 
 def test_the_error_is_the_variance_of_what_the_task_does_not_need() -> None:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rote.errors import StaleRunError
-from rote.runs import Run
+from rote.errors import RunError
 from rote.passes.store import TokenStatistics, TokenStore, store_of
+from rote.runs import Run
 
 
 def made(tokens: int, schemes: int = 2, *, seed: int = 0) -> TokenStatistics:
@@ -79,7 +79,7 @@ def test_a_part_is_cut_from_every_field():
 
 def test_a_missing_key_and_a_damaged_chunk_are_named(tmp_path):
     store = TokenStore(tmp_path)
-    with pytest.raises(StaleRunError, match=r"token statistics gone are missing; run `rote generate` .*again"):
+    with pytest.raises(RunError, match=r"token statistics gone are missing; run `rote generate` .*again"):
         store.read("gone")
     store.add({"a": made(3)})
     (chunk,) = tmp_path.glob("*.arrow")
@@ -88,7 +88,7 @@ def test_a_missing_key_and_a_damaged_chunk_are_named(tmp_path):
         chunk.write_bytes(damage)
         damaged = TokenStore(tmp_path)
         assert "a" not in damaged
-        with pytest.raises(StaleRunError, match=rf"{chunk.name} is damaged\); run `rote generate`"):
+        with pytest.raises(RunError, match=rf"{chunk.name} is damaged\); run `rote generate`"):
             damaged.read("a")
     said: list[str] = []
     damaged.repair(said.append)

@@ -13,7 +13,7 @@ from fakes import merging_tokenizer, opening_tokenizer, tiny_decoder
 from rote.config import CorpusConfig
 from rote.corpus import ChatTokenizer, read_corpus
 from rote.finetuning.encoding import encode_causal
-from rote.tokens import token_encoder
+from rote.models.tokens import token_encoder
 from test_corpus_rendering import SHOWN, guide_rows
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from rote.generation.prompts import with_noise
 from rote.records import Example, Generation, Prompt, Score
 from rote.runs import Run
 from rote.text import words
-from rote.validation import VARIANTS, Validity, recommended, scores_by_example, validity
+from rote.validation.running import VARIANTS, Validity, recommended, scores_by_example, validity
 
 
 @given(st.text(max_size=80), st.floats(0, 1))

@@ -22,10 +22,10 @@ from rote.config import GenerationConfig, ScoringConfig
 from rote.errors import ModelError
 from rote.generation import cut_prompts
 from rote.models import LoadedModel
-from rote.records import Example, Prompt, VariantPass
 from rote.passes.neighbours import Neighbours
 from rote.passes.scoring import prompt_pass
 from rote.passes.variants import score_variants, variant_settings
+from rote.records import Example, Prompt, VariantPass
 
 GENERATION = GenerationConfig(prompt="prefix", prefix_tokens=10, max_new_tokens=8, batch_size=5)
 NONE = ScoringConfig(membership=())

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from rote import runs
-
-from rote.stages import measures as written
 from rote.config import AuditConfig, ScoringConfig
 from rote.errors import MissingExtraError
 from rote.records import Candidate, Estimate, Example, Generation, PersonalItem, Prompt, Score
 from rote.runs import Run
 from rote.scoring import check_gates, estimate, parse_gate
+from rote.stages import measures as written
 
 TEXTS = [
     f"You can reach patient {n} of the upper meadow at p{n}@example.org, or ask the nurse at the mill door."

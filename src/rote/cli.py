@@ -16,13 +16,11 @@ from pathlib import Path
 
 from rote import __version__
 from rote.config import AuditConfig, did_you_mean, load_config, sections, toml_value
-from rote.errors import RoteError
-from rote.runs.locks import claimed, name_command
+from rote.errors import INTERRUPTED, OK, TERMINATED, USER_ERROR, RoteError
+from rote.escaping import visible
 from rote.runs import Run
-from rote.signals import EXIT_CODE, Terminated, terminable
-from rote.text.escaping import visible
-
-OK, USER_ERROR, BREACHED, NOT_MEASURED = 0, 2, 3, 4
+from rote.runs.locks import claimed, name_command
+from rote.signals import Terminated, terminable
 
 FLAG_NAMES = {
     ("model", "tuned"): "model",
@@ -116,10 +114,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USER_ERROR
     except Terminated:
         print("\nrote: terminated; the same command goes on where this one stopped", file=sys.stderr)
-        return EXIT_CODE
+        return TERMINATED
     except KeyboardInterrupt:
         print("\nrote: interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return OK
@@ -328,7 +326,7 @@ def _run(options: argparse.Namespace) -> int:
 
             return demonstrate_in(options.out, features=options.features, decay=options.decay, seed=options.seed)
         case "validate":
-            from rote.validation import validate
+            from rote.validation.running import validate
 
             return validate(options.base, options.members, options.out, quick=options.quick, echo=_echo)
         case "study":
@@ -355,20 +353,26 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_stage(options: argparse.Namespace) -> int:
     """A command that works on a run folder: one stage, all of them, or a look before."""
-    from rote import pipeline, stages
+    from rote import pipeline
+    from rote.stages.align import align
     from rote.stages.attend import attend
     from rote.stages.compress import compress
+    from rote.stages.generate import generate
+    from rote.stages.prepare import prepare
     from rote.stages.references import train_references
+    from rote.stages.report import report
+    from rote.stages.retrieve import retrieve
+    from rote.stages.score import score
 
     functions = {
         "check": pipeline.check,
         "audit": pipeline.audit,
-        "prepare": stages.prepare,
-        "generate": stages.generate,
-        "retrieve": stages.retrieve,
-        "align": stages.align,
-        "score": stages.score,
-        "report": stages.report,
+        "prepare": prepare,
+        "generate": generate,
+        "retrieve": retrieve,
+        "align": align,
+        "score": score,
+        "report": report,
         "references": train_references,
         "attend": attend,
         "compress": compress,

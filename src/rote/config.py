@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rote.runs.disk import shortened
 from rote.errors import ConfigError
 from rote.records import CanaryKind, Json
+from rote.runs.disk import shortened
 
 PresetName = Literal["pan2015", "zeng2024", "udsa2026", "corrected"]
 Decoding = Literal["greedy", "beam", "sample"]

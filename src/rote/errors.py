@@ -1,6 +1,20 @@
 """Errors that the user can mend: printed without a traceback, exit code 2. Anything else is a bug of ours."""
 
+import signal
 from pathlib import Path
+
+OK = 0
+"""Exit code: measured, and under every threshold."""
+USER_ERROR = 2
+"""Exit code: something that the user can mend. A bug of rote ends in Python's own 1."""
+BREACHED = 3
+"""Exit code: a threshold given with --fail-above is breached."""
+NOT_MEASURED = 4
+"""Exit code: could not measure."""
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code: Ctrl-C."""
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code: SIGTERM."""
 
 
 class RoteError(Exception):
@@ -25,8 +39,8 @@ class ModelError(RoteError):
     """A model folder or hub name cannot be loaded or does not fit."""
 
 
-class StaleRunError(RoteError):
-    """An artifact that a stage needs is missing, or was made with other settings."""
+class RunError(RoteError):
+    """A run folder cannot be used: an artifact is missing, damaged or made with other settings, or it cannot be written."""
 
 
 class MissingExtraError(RoteError):

@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote import runs
-from rote.stages.prompts import ChatTokenizer, audited_models
 from rote.config import ADAPTERS, AuditConfig
-from rote.errors import ConfigError
+from rote.errors import NOT_MEASURED, OK, ConfigError
 from rote.records import Example
 from rote.runs import Echo, Run
-from rote.stages import NOT_MEASURED, OK, align, generate, make_prompts, parse_gates, prepare, report, retrieve, score
+from rote.stages.align import align
+from rote.stages.generate import generate, make_prompts
+from rote.stages.prepare import prepare
+from rote.stages.prompts import ChatTokenizer, audited_models
+from rote.stages.report import report
+from rote.stages.retrieve import retrieve
+from rote.stages.score import parse_gates, score
 
 if TYPE_CHECKING:
     from rote.generation import CutPrompts

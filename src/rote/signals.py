@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-EXIT_CODE = 128 + signal.SIGTERM
-
 
 class Terminated(KeyboardInterrupt):
     """The process was asked to end."""

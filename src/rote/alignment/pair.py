@@ -14,9 +14,9 @@ from rote.alignment.seeding import Floats, Ints, Rows, Seeds, WeightedPair, find
 from rote.alignment.summaries import MAX_EXPANSION_WORDS, find_summaries
 from rote.alignment.symbols import add_owner, mark_owners, no_owners
 from rote.alignment.verbatim import collapse_space
-from rote.text.characters import Classes, Codes
 from rote.kernels import kernel
 from rote.kernels.ordering import first_not_below
+from rote.text.characters import Classes, Codes
 
 COPY_SIDES = {"generated": GENERATED, "training": TRAINING, "both": GENERATED}
 

@@ -12,8 +12,8 @@ from rote.alignment.pair import Found, explained_by_each, may_share_runs, rules_
 from rote.alignment.preparation import Numbers, prepare_all
 from rote.alignment.presets import Preset
 from rote.alignment.verbatim import block_size, shared_runs, shared_word_runs
-from rote.text.characters import character_classes, codes_of
 from rote.records import Direction, Span
+from rote.text.characters import character_classes, codes_of
 
 MAX_KEPT_CHARS = 40_000_000
 """Texts are kept ready up to so many characters together; each takes about four bytes."""

@@ -12,10 +12,10 @@ from rote.alignment.presets import Preset
 from rote.alignment.seeding import Ints, Rows
 from rote.alignment.symbols import hash_blocks
 from rote.alignment.verbatim import block_size
-from rote.text.characters import NEWLINE, SPACE, Classes, character_classes
-from rote.text.bulk import Reading, read_texts, reader_of
 from rote.kernels import kernel
 from rote.kernels.ordering import sort_by
+from rote.text.bulk import Reading, read_texts, reader_of
+from rote.text.characters import NEWLINE, SPACE, Classes, character_classes
 
 Numbers = npt.NDArray[np.int32]
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rote.text.characters import BLANK, SPACE, Classes, Codes
 from rote.kernels import kernel
 from rote.kernels.ordering import stable_order
+from rote.text.characters import BLANK, SPACE, Classes, Codes
 
 Symbols = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int32 | np.int64]

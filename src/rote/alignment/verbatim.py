@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rote.alignment.symbols import Bools, Ints, Matches, Symbols, keep_maximal, shared_matches
-from rote.text.characters import BLANK, SPACE, Classes, Codes, character_classes, codes_of, word_end
 from rote.kernels import kernel
 from rote.records import Span
+from rote.text.characters import BLANK, SPACE, Classes, Codes, character_classes, codes_of, word_end
 
 
 @dataclass(frozen=True, slots=True)

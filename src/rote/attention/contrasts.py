@@ -20,9 +20,9 @@ from scipy import sparse
 
 from rote.attention.watching import MEASURES
 from rote.records import AttentionScores
-from rote.statistics.separation import Side, Sides, auc, auc_difference
 from rote.scoring.blind import dealt_folds, fit_logistic
 from rote.statistics.intervals import Interval
+from rote.statistics.separation import Side, Sides, auc, auc_difference
 from rote.statistics.tests import holm, permutation_test
 
 LENGTH_STEP = 1.25

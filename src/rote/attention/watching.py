@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rote.errors import ModelError
-from rote.tokens import decoder_start_ids, model_encoder, prompt_room
 from rote.models import LoadedModel
-from rote.records import Generation, Prompt
+from rote.models.tokens import decoder_start_ids, model_encoder, prompt_room
 from rote.passes.logits import CACHE_ERRORS, TextPass
+from rote.records import Generation, Prompt
 from rote.soundness.reading import difference, plain, tolerance
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ To see the same rows in another way (for instance to find out under which a mode
         reader = ShapeReader(other.applied_to(config), tokenizer)
         texts = {name: reader.read(fields) for name, fields in rows.items()}   # `Parts`; BadRecord where it cannot be
 
-Start tokens are no part of a rendering, unless a chat template writes them: `rote.tokens` puts the tokenizer's
+Start tokens are no part of a rendering, unless a chat template writes them: `rote.models.tokens` puts the tokenizer's
 before every text that no template wrote.
 """
 

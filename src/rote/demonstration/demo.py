@@ -14,9 +14,9 @@ from rote import demonstration
 from rote.commands import Commands, progress, worker_threads
 from rote.finetuning import Epoch, Training, read_training
 from rote.finetuning.matching import matched_epochs
-from rote.runs.locks import claimed
 from rote.reporting.comparison import ComparisonGroup, ComparisonRun, write_comparison
 from rote.runs import GENERATIONS, RECHECKS, TOKEN_SCORES, TOKEN_STORE, Echo, Run
+from rote.runs.locks import claimed
 
 STRATEGIES = ("full", "lora", "head")
 REPETITION = (1, 1, 1, 2, 2, 4, 8, 16)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from rote.config import LossMask
-from rote.tokens import TokenEncoder
+from rote.models.tokens import TokenEncoder
 from rote.records import Example
 
 IGNORED = -100

@@ -26,6 +26,14 @@ from transformers import (
 )
 
 from rote.config import ADAPTERS, FinetuningConfig, ModelConfig
+from rote.errors import ModelError
+from rote.finetuning.encoding import Row
+from rote.finetuning.losses import Collator, TokenLoss, mean_loss
+from rote.finetuning.matching import best_epoch
+from rote.finetuning.record import CHECKPOINTS, FINAL, RESUME, Epoch, Training, files_of, write_training
+from rote.models import load_model
+from rote.progress import Lines
+from rote.runs import Echo
 from rote.runs.disk import (
     damage_of,
     encode,
@@ -37,14 +45,6 @@ from rote.runs.disk import (
     unseal,
     write_atomically,
 )
-from rote.errors import ModelError
-from rote.finetuning.encoding import Row
-from rote.finetuning.losses import Collator, TokenLoss, mean_loss
-from rote.finetuning.matching import best_epoch
-from rote.finetuning.record import CHECKPOINTS, FINAL, RESUME, Epoch, Training, files_of, write_training
-from rote.models import load_model
-from rote.progress import Lines
-from rote.runs import Echo
 
 HASHES = "hashes.json"
 SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}

@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rote.runs.disk import SEAL, damage_of, hashes_of, known_hash, parse_json, seal, shortened, unseal, write_atomically
-from rote.errors import StaleRunError
+from rote.errors import RunError
 from rote.records import Json, from_row, to_row
+from rote.runs.disk import SEAL, damage_of, hashes_of, known_hash, parse_json, seal, shortened, unseal, write_atomically
 
 TRAINING = "training.json"
 MEMBERS = "members.jsonl"
@@ -146,11 +146,11 @@ class Training:
         """The pass after which the model stands in `final/`: the last one, or with early stopping the best one.
 
         Raises:
-            StaleRunError: the training is not finished.
+            RunError: the training is not finished.
         """
         found = next((epoch for epoch in self.epochs if epoch.folder == FINAL), None)
         if found is None:
-            raise StaleRunError(f"the training of {self.base} is not finished: run `rote finetune` again")
+            raise RunError(f"the training of {self.base} is not finished: run `rote finetune` again")
         return found
 
 
@@ -158,7 +158,7 @@ def read_training(out: Path) -> Training:
     """The record of the training in a folder.
 
     Raises:
-        StaleRunError: there is none, or it cannot be read.
+        RunError: there is none, or it cannot be read.
     """
     path = out / TRAINING
     try:
@@ -168,7 +168,7 @@ def read_training(out: Path) -> Training:
             raise ValueError(f"an object was expected, found {shortened(row)}")
         return from_row(Training, unseal(content) if SEAL in row else row)  # older versions sealed nothing
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise StaleRunError(
+        raise RunError(
             f"{path}: no record of a training can be read ({error}); give another folder, or remove this one to train again"
         ) from error
 
@@ -198,7 +198,7 @@ def check_unchanged(path: Path) -> None:
     """Refuses a model folder or data file that `rote finetune` wrote and that was changed since; others pass.
 
     Raises:
-        StaleRunError: a file is missing or is not what was written, or the record of the training is damaged.
+        RunError: a file is missing or is not what was written, or the record of the training is damaged.
     """
     found = _training_of(path)
     if found is None:
@@ -207,7 +207,7 @@ def check_unchanged(path: Path) -> None:
     name = path.resolve().relative_to(out.resolve()).as_posix()
     own = {file: known for file, known in training.files.items() if file == name or file.startswith(f"{name}/")}
     if damage := damage_of(out, own):
-        raise StaleRunError(
+        raise RunError(
             f"{out}: {damage} by the training ({TRAINING}); run `rote finetune` again, or audit a copy of it elsewhere"
         )
 
@@ -239,14 +239,12 @@ def known_training(out: Path, settings: dict[str, Json]) -> Training | None:
     """The training that the folder holds, finished or not; None where it holds none.
 
     Raises:
-        StaleRunError: the folder holds a training with other settings, or models that no training here made.
+        RunError: the folder holds a training with other settings, or models that no training here made.
     """
     if not (out / TRAINING).exists():
         strangers = [name for name in (FINAL, CHECKPOINTS, *DATA) if (out / name).exists()]
         if strangers:
-            raise StaleRunError(
-                f"{out} holds {strangers[0]!r} but no {TRAINING}: give another folder, e.g. {_free(out)}"
-            )
+            raise RunError(f"{out} holds {strangers[0]!r} but no {TRAINING}: give another folder, e.g. {_free(out)}")
         return None
     known = read_training(out)
     differences = [
@@ -255,7 +253,7 @@ def known_training(out: Path, settings: dict[str, Json]) -> Training | None:
         if known.settings.get(name) != settings.get(name)
     ]
     if differences:
-        raise StaleRunError(
+        raise RunError(
             f"{out} holds {'a model trained' if known.finished else 'an unfinished training'} with other settings: "
             f"{', '.join(differences)}; give another folder, e.g. {_free(out)}"
         )

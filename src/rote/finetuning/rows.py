@@ -11,8 +11,8 @@ from rote.finetuning.encoding import Encoded, Row, encode_causal, encode_pairs
 from rote.finetuning.goldfish import with_goldfish
 from rote.finetuning.record import NEAR_DUPLICATES
 from rote.finetuning.repetition import mix_in, mixed_count, repeat_members
-from rote.tokens import model_encoder
 from rote.models import LoadedModel
+from rote.models.tokens import model_encoder
 from rote.records import Canary, Example
 from rote.runs import Echo
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 
 from rote.config import FinetuningConfig, ModelConfig, settings_of
 from rote.corpus.canaries import canary_lines, planted_examples
-from rote.runs.disk import damage_of, write_atomically
 from rote.errors import ModelError
 from rote.finetuning.accounting import check_private
 from rote.finetuning.record import (
@@ -37,10 +36,11 @@ from rote.finetuning.strategy import (
     prepare_model,
     untie_head,
 )
-from rote.runs.locks import claimed
 from rote.models import LoadedModel, check_folder, load_model, model_digest, pick_device, quiet
 from rote.records import Canary, Example, Json, content_id
 from rote.runs import PACKAGES, Echo
+from rote.runs.disk import damage_of, write_atomically
+from rote.runs.locks import claimed
 
 if TYPE_CHECKING:
     from rote.finetuning.loop import Job
@@ -82,7 +82,7 @@ def finetune(
         MissingExtraError: private training without Opacus.
         ModelError: the base cannot be loaded or trained that way, training diverged, or it changed other parameters
             than the strategy may change.
-        StaleRunError: `out` holds a training with other settings.
+        RunError: `out` holds a training with other settings.
     """
     if config.dp_epsilon:
         check_private(config, dtype=model.dtype)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rote.errors import ModelError
-from rote.tokens import TokenEncoder
+from rote.models.tokens import TokenEncoder
 from rote.records import Example, Prompt
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rote.config import GenerationConfig
 from rote.generation.blocking import ForbiddenTokens, VerbatimBlocker
 from rote.generation.language_model import Draw
-from rote.tokens import (
+from rote.models import LoadedModel
+from rote.models.tokens import (
     decoder_start_ids,
     model_encoder,
     padded,
@@ -16,7 +17,6 @@ from rote.tokens import (
     sharing,
     suppressed_ids,
 )
-from rote.models import LoadedModel
 from rote.records import Prompt, content_id
 
 if TYPE_CHECKING:

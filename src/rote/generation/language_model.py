@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rote.config import GenerationConfig
-from rote.tokens import length_batches
+from rote.models.tokens import length_batches
 from rote.records import Generation, Prompt, content_id
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from rote.config import GenerationConfig
-from rote.tokens import TokenEncoder, token_encoder
+from rote.models.tokens import TokenEncoder, token_encoder
 from rote.records import Example, Prompt, Score, content_id
 from rote.text import words
 

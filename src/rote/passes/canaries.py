@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.tokens import Padded, decoder_start_ids, model_encoder, padded, sharing
 from rote.models import LoadedModel
-from rote.records import Canary
+from rote.models.tokens import Padded, decoder_start_ids, model_encoder, padded, sharing
 from rote.passes.logits import repeated
+from rote.records import Canary
 
 if TYPE_CHECKING:
     import torch

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from rote.tokens import Padded, decoder_start_ids, model_encoder, padded
 from rote.models import LoadedModel
+from rote.models.tokens import Padded, decoder_start_ids, model_encoder, padded
 from rote.passes.heads import find_head, is_same, states_before
 
 if TYPE_CHECKING:

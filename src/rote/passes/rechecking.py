@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from rote.config import GenerationConfig
 from rote.errors import ModelError
-from rote.tokens import decoder_start_ids, model_encoder, suppressed_ids
 from rote.models import LoadedModel
-from rote.records import Prompt, Recheck, TokenScores
+from rote.models.tokens import decoder_start_ids, model_encoder, suppressed_ids
 from rote.passes.logits import TextPass
-from rote.passes.scoring import prompt_pass
 from rote.passes.schemes import Scheme
+from rote.passes.scoring import prompt_pass
 from rote.passes.store import TokenStatistics, TokenStore
+from rote.records import Prompt, Recheck, TokenScores
 
 if TYPE_CHECKING:
     import torch

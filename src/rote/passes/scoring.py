@@ -12,14 +12,14 @@ import numpy as np
 
 from rote.config import GenerationConfig
 from rote.errors import ModelError
-from rote.tokens import length_batches, model_encoder, prompt_room, sharing, suppressed_ids
 from rote.models import LoadedModel
-from rote.progress import track
-from rote.records import Prompt, TokenScores
+from rote.models.tokens import length_batches, model_encoder, prompt_room, sharing, suppressed_ids
 from rote.passes.logits import Reader, TextPass
 from rote.passes.schemes import PLAIN, Scheme
-from rote.passes.token_statistics import empty_columns, fill
 from rote.passes.store import TokenStatistics, TokenStore
+from rote.passes.token_statistics import empty_columns, fill
+from rote.progress import track
+from rote.records import Prompt, TokenScores
 
 FORMAT = 2
 """Raised whenever the meaning of a stored number changes."""

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.runs.disk import content_hash, known_hash, private_folder, write_atomically
-from rote.errors import StaleRunError
+from rote.errors import RunError
 from rote.records import content_id
 from rote.runs import TOKEN_STORE, Echo, Run
+from rote.runs.disk import content_hash, known_hash, private_folder, write_atomically
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,11 +100,11 @@ class TokenStore:
         """The statistics of one text.
 
         Raises:
-            StaleRunError: the store does not have it (any more), or a chunk is damaged.
+            RunError: the store does not have it (any more), or a chunk is damaged.
         """
         if key not in self._places:
             damaged = f" ({self.damaged[0].name} is damaged)" if self.damaged else ""
-            raise StaleRunError(
+            raise RunError(
                 f"{self.folder}: token statistics {key} are missing{damaged}; run `rote generate` (of reference models: "
                 "`rote references`) again"
             )
@@ -161,7 +161,7 @@ def _read(path: Path, *, columns: list[int] | None = None) -> "pa.Table":
         with pa.memory_map(str(path)) as file, pa.ipc.open_file(file, options=options) as reader:
             return reader.read_all()
     except (OSError, pa.ArrowException) as error:
-        raise StaleRunError(f"{path}: damaged ({error}); delete it and run `rote generate` again") from error
+        raise RunError(f"{path}: damaged ({error}); delete it and run `rote generate` again") from error
 
 
 def _to_table(found: Mapping[str, TokenStatistics]) -> "pa.Table":

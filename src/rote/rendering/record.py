@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import accumulate
 
-from rote.tokens import TokenEncoder
+from rote.models.tokens import TokenEncoder
 from rote.records import Example, Prompt
 from rote.reporting.redaction import MASK, Redactor
 

@@ -11,13 +11,13 @@ from typing import cast
 
 from rote.corpus import draw
 from rote.corpus.rendering import Parts
-from rote.tokens import TokenEncoder, model_encoder
 from rote.models import LoadedModel
-from rote.records import Example, Prompt, RenderingPass
-from rote.rendering.layouts import AUDITED, WITH_START, WITHOUT_START, Layout
+from rote.models.tokens import TokenEncoder, model_encoder
 from rote.passes.logits import TextPass
 from rote.passes.scoring import score_texts
 from rote.passes.store import TokenStore
+from rote.records import Example, Prompt, RenderingPass
+from rote.rendering.layouts import AUDITED, WITH_START, WITHOUT_START, Layout
 
 TRIED_RECORDS = 24
 """Members that every rendering is tried on, at most, each of another duplicate group as far as there are enough."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rote import runs
+from rote.passes.store import TokenStore, store_of
 from rote.records import (
     Agreement,
     Candidate,
@@ -27,7 +28,6 @@ from rote.records import (
     Trial,
 )
 from rote.runs import Run
-from rote.passes.store import TokenStore, store_of
 
 Record = TypeVar("Record")
 Grouped = TypeVar("Grouped", Match, Candidate)
@@ -82,7 +82,7 @@ def read_artifacts(run: Run) -> Artifacts:
     """Reads everything that a report shows.
 
     Raises:
-        StaleRunError: the run has no scores or estimates (any more).
+        RunError: the run has no scores or estimates (any more).
     """
     estimates = run.read(runs.ESTIMATES, Estimate)
     token_scores = _all(run, runs.TOKEN_SCORES, TokenScores)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rote import runs
 from rote.attention.ablation import TOLERANCE, NeededInput
 from rote.attention.contrasts import Contrast, Incremental
+from rote.escaping import visible
 from rote.records import AttentionMap, AttentionScores, Estimate
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart, Series, levels_chart
@@ -15,7 +16,6 @@ from rote.reporting.redaction import masked_maps
 from rote.reporting.terminal import open_console, open_table
 from rote.runs import Run
 from rote.statistics.intervals import Interval
-from rote.text.escaping import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rote.config import AuditConfig, settings_of
-from rote.errors import StaleRunError
+from rote.errors import RunError
+from rote.escaping import visible
 from rote.records import Comparison, Estimate, Example, Json, Prompt, Score, Separation
 from rote.reporting.artifacts import find
 from rote.reporting.attribution import attribution_of
@@ -37,7 +38,6 @@ from rote.reporting.utility import METRICS as UTILITY
 from rote.reporting.verdict import verdict
 from rote.runs import COMPARISONS, ESTIMATES, EXAMPLES, PROMPTS, REPORT_HTML, SCORES, SEPARATIONS, Run
 from rote.scoring.separations import separate_difference
-from rote.text.escaping import visible
 
 REPEATED = ("extractable", "verbatim", "at_least_idea", "exact_memorization")
 """Metrics that are shown by repetition."""
@@ -124,7 +124,7 @@ def compare(runs: Sequence[Path], out: Path) -> int:
     """Compares runs, named by their folders; writes the page, prints the tables, returns 0.
 
     Raises:
-        StaleRunError: a folder is no run, or has no estimates yet.
+        RunError: a folder is no run, or has no estimates yet.
     """
     names = [folder.resolve().name for folder in runs]
     labels = [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, runs, strict=True)]
@@ -143,14 +143,14 @@ def write_comparison(title: str, groups: Sequence[ComparisonGroup], out: Path) -
         out: the page; links to the runs' own pages are relative to it.
 
     Raises:
-        StaleRunError: a folder is no run, or has no estimates yet.
+        RunError: a folder is no run, or has no estimates yet.
     """
     views = [_view(group, out) for group in groups]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_html("comparison.html.jinja", {"title": title, "groups": views}, out)
     except OSError as error:
-        raise StaleRunError(f"{out}: cannot be written: {error.strerror or error}") from error
+        raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
     _print(title, views)
 
 
@@ -176,7 +176,7 @@ def _compared(runs: Sequence[_Read]) -> Iterator[tuple[str, list[Json]]]:
 def _view(group: ComparisonGroup, out: Path) -> GroupView:
     runs = [_read(one) for one in group.runs]
     if not runs:
-        raise StaleRunError(f"The group {group.title!r} has no runs to compare")
+        raise RunError(f"The group {group.title!r} has no runs to compare")
     return GroupView(
         title=group.title,
         note=group.note,

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from rote.escaping import visible
 from rote.records import Span
-from rote.text.escaping import visible
 
 _LEAST_OMITTED = 100
 """Fewer characters are not worth leaving out."""

@@ -12,9 +12,9 @@ from rote.reporting.figures import chance, percent, shown_area
 from rote.reporting.names import definition_of, title_of
 from rote.reporting.plots import TOP, WIDTH, Chart, Dot, Label, Line, Series
 from rote.runs import Run
-from rote.statistics.separation import FALSE_POSITIVE_RATES
 from rote.scoring.membership_scores import BLIND
 from rote.scoring.separations import IDENTIFIED
+from rote.statistics.separation import FALSE_POSITIVE_RATES
 
 BLIND_METRIC = "blind_baseline"
 DRAWN = {

@@ -1,8 +1,8 @@
 """What metrics are called in a report, and how their figures are written; defined in `rote.scoring.metrics`."""
 
 from rote.scoring.detector import DETECTOR_SHARES
-from rote.scoring.metrics.definition import Metric
 from rote.scoring.metrics import METRICS
+from rote.scoring.metrics.definition import Metric
 
 HEADLINE = (*(metric.name for metric in METRICS.values() if metric.headline), "loss")
 """Metrics of the headline table, in order."""

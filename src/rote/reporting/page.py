@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote.config import to_toml
+from rote.escaping import visible
 from rote.generation import decoding_label
 from rote.records import KINDS, Match, Span, to_row
 from rote.reporting import figures, marks, names
@@ -30,7 +31,6 @@ from rote.reporting.populations import AT_STRANGERS, BY_TEXT, estimate_of
 from rote.reporting.similarity import similarity_chart
 from rote.runs import write_atomically
 from rote.soundness.sentences import agreement_sentence, soundness_sentence
-from rote.text.escaping import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment

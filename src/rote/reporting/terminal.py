@@ -11,6 +11,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from rote.errors import RoteError
+from rote.escaping import visible
 from rote.records import KINDS, NOTHING, Condition, Generation, Kind, Match, Score, Span
 from rote.reporting import marks
 from rote.reporting.artifacts import Artifacts, read_artifacts
@@ -28,7 +29,6 @@ from rote.reporting.sections import FigureSection
 from rote.runs import EXACT, REPORT_HTML, Run
 from rote.scoring import DetectorRow
 from rote.soundness.sentences import agreement_sentence, soundness_sentence
-from rote.text.escaping import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.text.forms import TermLists
 from rote.kernels import kernel
+from rote.text.forms import TermLists
 
 SHARD_DOCUMENTS = 1 << 16
 """Most documents in a shard: their number takes 16 bits, and their sums fit into a processor's cache."""

@@ -16,9 +16,9 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from rote.config import RetrievalConfig
-from rote.text.forms import TermReader
 from rote.retrieval.bm25 import BOUNDS, MANY, Floats, Ints, count_terms
 from rote.retrieval.folders import batches
+from rote.text.forms import TermReader
 
 _PARTS = "parts"
 

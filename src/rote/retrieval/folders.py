@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+from rote.errors import RunError
+from rote.records import Json
+from rote.runs import Echo
 from rote.runs.disk import (
     damage_of,
     encode,
@@ -17,9 +20,6 @@ from rote.runs.disk import (
     unseal,
     write_atomically,
 )
-from rote.errors import StaleRunError
-from rote.records import Json
-from rote.runs import Echo
 
 BATCH_CHARS = 1 << 22
 LISTING = "listing.json"
@@ -57,18 +57,18 @@ def read_listing(folder: Path) -> dict[str, Json]:
     The files are read once in a process, whole; later only where they look changed.
 
     Raises:
-        StaleRunError: there is no index in it, or it is damaged.
+        RunError: there is no index in it, or it is damaged.
     """
     path = folder / LISTING
     try:
         listing = unseal(path.read_bytes())
         damage = damage_of(folder, cast(dict[str, str], listing[FILES]))
     except FileNotFoundError:
-        raise StaleRunError(f"{folder}: no index there; `rote retrieve` makes it") from None
+        raise RunError(f"{folder}: no index there; `rote retrieve` makes it") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StaleRunError(f"{path}: the index is damaged ({error}); `rote retrieve` makes it again") from error
+        raise RunError(f"{path}: the index is damaged ({error}); `rote retrieve` makes it again") from error
     if damage:
-        raise StaleRunError(f"{folder}: the index is damaged ({damage}); `rote retrieve` makes it again")
+        raise RunError(f"{folder}: the index is damaged ({damage}); `rote retrieve` makes it again")
     return listing
 
 
@@ -78,7 +78,7 @@ def is_whole(folder: Path, digest: str, echo: Echo) -> bool:
         return False
     try:
         return read_listing(folder).get("digest") == digest
-    except StaleRunError as error:
+    except RunError as error:
         echo(str(error))
         return False
 

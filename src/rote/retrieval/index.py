@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rote.config import RetrievalConfig
-from rote.errors import StaleRunError
-from rote.text.forms import TermLists, TermReader, without_gaps
+from rote.errors import RunError
 from rote.records import Example, Json, Prompt, content_id
 from rote.retrieval.bm25 import (
     SHARD_DOCUMENTS,
@@ -29,6 +28,7 @@ from rote.retrieval.building import write_postings
 from rote.retrieval.folders import is_whole, read_listing, written_whole
 from rote.retrieval.strings import SortedStrings, write_strings
 from rote.runs import Echo
+from rote.text.forms import TermLists, TermReader, without_gaps
 
 FORMAT = "3"
 """Raised whenever the same texts are indexed otherwise; indexes of another format are made again."""
@@ -139,16 +139,16 @@ def open_index(folder: Path) -> Index:
     """Opens an index; its arrays stay on the disk and are read as they are needed.
 
     Raises:
-        StaleRunError: there is no index in that folder, a damaged one, or one of another version of rote.
+        RunError: there is no index in that folder, a damaged one, or one of another version of rote.
     """
     listing = read_listing(folder)
     if listing.get("format") != FORMAT:
         found = listing.get("format")
-        raise StaleRunError(f"{folder}: an index of format {found!r}, not {FORMAT!r}; `rote retrieve` makes it again")
+        raise RunError(f"{folder}: an index of format {found!r}, not {FORMAT!r}; `rote retrieve` makes it again")
     try:
         return _opened(folder, listing)
     except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
-        raise StaleRunError(f"{folder}: the index is damaged ({error}); `rote retrieve` makes it again") from error
+        raise RunError(f"{folder}: the index is damaged ({error}); `rote retrieve` makes it again") from error
 
 
 def _opened(folder: Path, listing: Mapping[str, Json]) -> Index:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
-from rote.errors import StaleRunError
+from rote.errors import RunError
 from rote.records import Json
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
@@ -138,7 +138,7 @@ def write_atomically(path: Path, content: bytes) -> Path:
     """Writes the file under a temporary name, flushes it to the disk and renames it; nobody else may read it.
 
     Raises:
-        StaleRunError: it cannot be written: no permission, no space …
+        RunError: it cannot be written: no permission, no space …
     """
     temporary = temporary_path(path)
     try:
@@ -152,7 +152,7 @@ def write_atomically(path: Path, content: bytes) -> Path:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise StaleRunError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
     return path
 
 
@@ -169,19 +169,19 @@ def private_folder(path: Path, *, is_inner: bool = False) -> Path:
         is_inner: it lies in a folder of rote, where a symbolic link is nothing that rote made.
 
     Raises:
-        StaleRunError: it cannot be made, or there is a file or (`is_inner`) a symbolic link in its place.
+        RunError: it cannot be made, or there is a file or (`is_inner`) a symbolic link in its place.
     """
     if is_inner and path.is_symlink():
-        raise StaleRunError(f"{path}: a symbolic link, and nothing is written through it; remove it")
+        raise RunError(f"{path}: a symbolic link, and nothing is written through it; remove it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=FOLDER_MODE)
             path.chmod(FOLDER_MODE)
         if not path.is_dir():
-            raise StaleRunError(f"{path}: cannot be used as a folder: a file is in its place")
+            raise RunError(f"{path}: cannot be used as a folder: a file is in its place")
     except OSError as error:
-        raise StaleRunError(f"{path}: cannot be used as a folder: {error.strerror or error}") from error
+        raise RunError(f"{path}: cannot be used as a folder: {error.strerror or error}") from error
     return path
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote.runs.disk import FILE_MODE, parse_json, private_folder, sweep, write_atomically
-from rote.errors import StaleRunError
+from rote.errors import RunError
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -48,7 +48,7 @@ def claimed(folder: Path) -> Iterator[None]:
     Claims of one process may be nested. What dead processes left in the folder is removed by the first.
 
     Raises:
-        StaleRunError: another process holds the folder (its command, number, machine and start are named), or the
+        RunError: another process holds the folder (its command, number, machine and start are named), or the
             folder cannot be written.
     """
     claim(folder)
@@ -96,11 +96,11 @@ def _locked(folder: Path) -> "FileLock":
     try:
         lock.acquire()
     except Timeout:
-        raise StaleRunError(
+        raise RunError(
             f"{folder}: {_owner(folder)} is writing it; wait until that has ended, or give another folder"
         ) from None
     except (OSError, NotImplementedError) as error:
-        raise StaleRunError(f"{folder}: cannot be locked: {getattr(error, 'strerror', None) or error}") from error
+        raise RunError(f"{folder}: cannot be locked: {getattr(error, 'strerror', None) or error}") from error
     return lock
 
 

@@ -9,14 +9,15 @@ process writes a run folder at a time (see `rote.runs.locks`).
 import fnmatch
 import json
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
 
 from rote.runs import locks, partials
+from rote.runs.artifacts import CONFIG, FIXED_NAMES, GENERATIONS, MANIFEST, command_of
 from rote.runs.disk import content_hash, encode, file_hash, seal, write_atomically
-from rote.errors import StaleRunError
+from rote.errors import RunError
 from rote.runs.manifest import (
     FORMAT,
     PACKAGES,
@@ -31,97 +32,20 @@ from rote.runs.manifest import (
 )
 from rote.records import Json, content_id, from_row, to_row
 
-__all__ = ["FORMAT", "PACKAGES", "Entry", "Run", "command_of", "encode", "file_hash", "write_atomically"]
-
-EXAMPLES = "examples.jsonl"
-DROPPED = "dropped.jsonl"
-READINGS = "readings.jsonl"
-LEFT_OUT = "left-out.jsonl"
-LEFT_OUT_PROMPTS = "left-out-prompts.jsonl"
-LEFT_OUT_LOSSES = "left-out-losses-{model}.jsonl"
-PROMPTS = "prompts.jsonl"
-UNMEASURABLE = "unmeasurable.jsonl"
-GENERATIONS = "generations-{model}.jsonl"
-TOKEN_SCORES = "token-scores-{model}.jsonl"
-TOKEN_STORE = "token-store"
-RECHECKS = "rechecks-{model}.jsonl"
-SOUNDNESS = "soundness-{model}.jsonl"
-AGREEMENTS = "agreement-{model}.jsonl"
-VARIANTS = "variants-{model}.jsonl"
-RENDERING_PASSES = "rendering-passes-{model}.jsonl"
-RENDERINGS = "renderings.jsonl"
-CANDIDATES = "candidates.jsonl"
-NONMEMBER_CANDIDATES = "candidates-nonmember.jsonl"
-EXACT = "exact.jsonl"
-MATCHES = "matches.jsonl"
-DETECTOR = "detector.jsonl"
-SCORES = "scores.jsonl"
-SIMILARITIES = "similarities.jsonl"
-PERSONAL_DATA = "personal-data.jsonl"
-PERSONAL_ITEMS = "personal-items.jsonl"
-UTILITY = "utility.jsonl"
-COMPRESSIONS = "compressions.jsonl"
-COMPRESSION_ESTIMATES = "compression-estimates.jsonl"
-ESTIMATES = "estimates.jsonl"
-COMPARISONS = "comparisons.jsonl"
-SEPARATIONS = "separations.jsonl"
-CURVES = "curves.jsonl"
-REFERENCES = "references.jsonl"
-ATTENTION = "attention.jsonl"
-ATTENTION_MAPS = "attention-maps.jsonl"
-CONTRASTS = "attention-contrasts.jsonl"
-INCREMENTAL = "attention-incremental.jsonl"
-NEEDED_INPUT = "needed-input.jsonl"
-CANARIES = "canaries.jsonl"
-EXPOSURES = "exposures-{model}.jsonl"
-CANARY_ESTIMATES = "canary-estimates.jsonl"
-CANARY_SEPARATIONS = "canary-separations.jsonl"
-PRIVACY_BOUNDS = "privacy-bounds.jsonl"
-TRAINING_DATA = "members-with-canaries.jsonl"
-HELD_OUT_DATA = "nonmembers.jsonl"
-CONFIG = "config.toml"
-MANIFEST = "manifest.json"
-REPORT_HTML = "report.html"
-REPORT_JSON = "report.json"
-ATTENTION_HTML = "attention.html"
-
-_NAMES = tuple(value for name, value in globals().items() if name.isupper() and "." in str(value) and "{" not in value)
-"""Every file of a run but the manifest and those of single models."""
 _MISSING = "it is missing"
-_MADE_BY: Mapping[str, tuple[str, ...]] = {
-    "prepare": (EXAMPLES, DROPPED, CANARIES, READINGS, LEFT_OUT),
-    "generate": (
-        PROMPTS,
-        UNMEASURABLE,
-        GENERATIONS,
-        LEFT_OUT_PROMPTS,
-        LEFT_OUT_LOSSES,
-        RENDERING_PASSES,
-        TOKEN_SCORES,
-        RECHECKS,
-        VARIANTS,
-        EXPOSURES,
-        SOUNDNESS,
-        AGREEMENTS,
-    ),
-    "retrieve": (GENERATIONS.format(model="controls"), CANDIDATES, NONMEMBER_CANDIDATES, EXACT),
-    "align": (MATCHES, DETECTOR),
-    "references": (REFERENCES,),
-    "attend": (ATTENTION, ATTENTION_MAPS, CONTRASTS, INCREMENTAL, NEEDED_INPUT),
-    "compress": (COMPRESSIONS, COMPRESSION_ESTIMATES),
-}
-"""Command → the artifacts that it makes; all others are made by `rote score`."""
-
 Record = TypeVar("Record")
 Row: TypeAlias = dict[str, Json]
 Echo = Callable[[str], None]
 
 
-def command_of(name: str) -> str:
-    """The command that makes an artifact: "prepare", "generate" …"""
-    makers = {pattern: command for command, patterns in _MADE_BY.items() for pattern in patterns}
-    fitting = (command for pattern, command in makers.items() if fnmatch.fnmatch(name, pattern.format(model="*")))
-    return makers.get(name) or next(fitting, "score")
+def whole(records: Callable[[], Sequence[object]]) -> Callable[[int], Iterator[Sequence[object]]]:
+    """An artifact that is made in one piece, as `Run.make` wants it: one chunk."""
+
+    def produce(done: int) -> Iterator[Sequence[object]]:
+        if not done:
+            yield records()
+
+    return produce
 
 
 class Run:
@@ -133,7 +57,7 @@ class Run:
         must_exist: the folder must hold a run of this format.
 
     Raises:
-        StaleRunError: `must_exist`, and there is no run, a damaged one or one of another format; or the folder's
+        RunError: `must_exist`, and there is no run, a damaged one or one of another format; or the folder's
             manifest is no manifest of rote.
     """
 
@@ -172,26 +96,26 @@ class Run:
         """All records of an artifact.
 
         Raises:
-            StaleRunError: it was not made, is missing, is not what this program wrote, or something that it was made
+            RunError: it was not made, is missing, is not what this program wrote, or something that it was made
                 from has been made anew since.
         """
         entry, again = self.entry(name), f"run `rote {command_of(name)}` (or `rote audit`) again"
         if entry is None:
-            raise StaleRunError(
+            raise RunError(
                 f"{self.path(name)} does not exist: run `rote {command_of(name)}` (or `rote audit`) first"
             )
         content, damage = self._content(name, entry)
         if damage:
             what = " does not exist any more" if damage == _MISSING else f": damaged ({damage})"
-            raise StaleRunError(f"{self.path(name)}{what}; {again}")
+            raise RunError(f"{self.path(name)}{what}; {again}")
         if old := outdated(self._artifacts(), name):
-            raise StaleRunError(
+            raise RunError(
                 f"{self.path(old[0])} was made before {old[1]} changed; run `rote {command_of(old[0])}` (or `rote audit`)"
             )
         try:
             return [from_row(kind, json.loads(line)) for line in content.split(b"\n")[:-1]]
         except (ValueError, TypeError, AttributeError) as error:
-            raise StaleRunError(f"{self.path(name)}: damaged ({error}); {again}") from error
+            raise RunError(f"{self.path(name)}: damaged ({error}); {again}") from error
 
     def make(
         self,
@@ -308,13 +232,13 @@ class Run:
         """The settings that the run was made with; None where it keeps none.
 
         Raises:
-            StaleRunError: they were changed since.
+            RunError: they were changed since.
         """
         path = self.path(CONFIG)
         if "settings_hash" not in self._manifest and not path.exists():
             return None
         if not self._knows_settings():
-            raise StaleRunError(
+            raise RunError(
                 f"{path}: missing, or changed since it was written; change settings by flags, or run `rote audit` again"
             )
         return path
@@ -344,9 +268,9 @@ class Run:
 
     def _refuse_strangers(self) -> None:
         """What is called like an artifact and lies in a folder without manifest may be somebody's data: it stays."""
-        found = [name for name in _NAMES if self.path(name).exists() or self.path(name).is_symlink()]
+        found = [name for name in FIXED_NAMES if self.path(name).exists() or self.path(name).is_symlink()]
         if found:
-            raise StaleRunError(
+            raise RunError(
                 f"{self.folder} holds {found[0]!r}, but no {MANIFEST} of a run: it is not overwritten; give another "
                 "folder, or remove what a run left there"
             )
@@ -396,7 +320,7 @@ class Run:
     def _sha256(self, name: str) -> str:
         entry = self.entry(name)
         if entry is None:
-            raise StaleRunError(f"{self.path(name)} does not exist: run `rote {command_of(name)}` first")
+            raise RunError(f"{self.path(name)} does not exist: run `rote {command_of(name)}` first")
         return entry.sha256
 
     def _artifacts(self) -> dict[str, Json]:
@@ -409,16 +333,16 @@ class Run:
         except FileNotFoundError:
             if not self._must_exist:
                 return new_manifest()
-            raise StaleRunError(
+            raise RunError(
                 f"{self.folder}: not a run folder (no {MANIFEST}); `rote prepare` or `rote audit` makes one"
             ) from None
         except OSError as error:
-            raise StaleRunError(f"{path}: cannot be read: {error.strerror or error}") from error
+            raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
         except UnusableManifest as error:
             if error.is_strange:
-                raise StaleRunError(f"{path}: {error}; it is not overwritten, give another folder") from error
+                raise RunError(f"{path}: {error}; it is not overwritten, give another folder") from error
             if self._must_exist:
-                raise StaleRunError(f"{path}: {error}; run `rote audit` again") from error
+                raise RunError(f"{path}: {error}; run `rote audit` again") from error
             if str(error) not in self._said:
                 self.echo(f"{path}: {error}; everything is made again")
             self._said.add(str(error))

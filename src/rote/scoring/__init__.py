@@ -7,12 +7,12 @@ them against thresholds. `METRICS` says what each of them means.
 
 from rote.scoring.detector import DetectorRow, detector_rows
 from rote.scoring.estimates import estimate
-from rote.statistics.intervals import power_sentence, smallest_detectable_rate
 from rote.scoring.gates import Breach, Gate, check_gates, check_measurable, parse_gate
 from rote.scoring.likelihood_scores import score_likelihood
-from rote.scoring.metrics.definition import Metric
 from rote.scoring.metrics import METRICS, metric_of
+from rote.scoring.metrics.definition import Metric
 from rote.scoring.outcomes import score_generations, score_reproductions
+from rote.statistics.intervals import power_sentence, smallest_detectable_rate
 from rote.statistics.power import attack_power_sentence
 
 __all__ = [

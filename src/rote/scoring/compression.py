@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from rote.config import CompressionConfig
 from rote.errors import ModelError
-from rote.tokens import suppressed_ids
 from rote.models import LoadedModel
+from rote.models.tokens import suppressed_ids
 
 if TYPE_CHECKING:
     import torch

@@ -16,7 +16,6 @@ from rote.records import (
     Reproduction,
     Score,
 )
-from rote.statistics import intervals as estimation, pairs
 from rote.scoring.columns import (
     Column,
     Subject,
@@ -28,10 +27,12 @@ from rote.scoring.columns import (
     recall_columns,
     run_recall_columns,
 )
-from rote.statistics.intervals import Interval
 from rote.scoring.metrics import METRICS, PAIRED_METRICS, metric_of
 from rote.scoring.outcomes import MIN_CHARS
 from rote.scoring.strata import ORIGINS, Stratum, counted_once, strata_of
+from rote.statistics import intervals as estimation
+from rote.statistics import pairs
+from rote.statistics.intervals import Interval
 
 MODELS = ("tuned", "base", "true-suffix", "shuffled")
 

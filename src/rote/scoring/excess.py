@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from rote.records import Estimate, Example, Generation, Prompt, Score
+from rote.scoring.metrics.definition import Metric
 from rote.statistics import intervals as estimation
 from rote.statistics.intervals import Interval
-from rote.scoring.metrics.definition import Metric
 
 STRATUM = "minus=non-members"
 """Of the estimates that are differences."""

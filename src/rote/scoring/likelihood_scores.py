@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from rote.config import ScoringConfig
+from rote.passes.store import TokenStatistics, TokenStore
 from rote.records import Generation, Prompt, Score, TokenScores, VariantPass
 from rote.scoring import likelihood
 from rote.scoring.extraction import (
@@ -16,7 +17,6 @@ from rote.scoring.extraction import (
     verbatim_probability,
     window_log_probabilities,
 )
-from rote.passes.store import TokenStatistics, TokenStore
 
 UNRELATED = "unrelated"
 """Variants of that name (then "-" and a number) are the suffix after another record's prefix."""

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rote.config import MembershipScore, ScoringConfig
+from rote.passes.store import TokenStatistics, TokenStore
 from rote.records import Example, Prompt, Score, TokenScores, VariantPass
 from rote.scoring import likelihood, membership
 from rote.scoring.blind import blind_scores
 from rote.scoring.likelihood_scores import other_tokens
-from rote.passes.store import TokenStatistics, TokenStore
 
 BLIND = "blind"
 """The "model" of a baseline that sees none."""

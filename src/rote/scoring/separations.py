@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rote.records import Curve, Example, Prompt, Score, Separation
-from rote.statistics import separation as attacks, operating_points
-from rote.statistics.separation import FALSE_DISCOVERY_RATE, FALSE_POSITIVE_RATES, Roc, Side, Sides
 from rote.scoring.columns import Column, Subject, collect_subjects, likelihood_columns
+from rote.scoring.membership_scores import BLIND
+from rote.scoring.metrics import METRICS, SEPARATING_METRICS, metric_of
+from rote.scoring.metrics.definition import LESS
+from rote.scoring.strata import ORIGINS, Stratum, counted_once, strata_of
+from rote.statistics import operating_points
+from rote.statistics import separation as attacks
 from rote.statistics.dataset_inference import HALVINGS, dataset_inference, too_few_groups
 from rote.statistics.intervals import Interval
-from rote.scoring.membership_scores import BLIND
-from rote.scoring.metrics.definition import LESS
-from rote.scoring.metrics import METRICS, SEPARATING_METRICS, metric_of
+from rote.statistics.separation import FALSE_DISCOVERY_RATE, FALSE_POSITIVE_RATES, Roc, Side, Sides
 from rote.statistics.tests import holm
-from rote.scoring.strata import ORIGINS, Stratum, counted_once, strata_of
 
 MODELS = ("tuned", "base", BLIND)
 CURVE_POINTS = 200

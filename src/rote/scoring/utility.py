@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rote.records import Estimate, Example, Generation, Prompt, Score, Split
-from rote.statistics.intervals import cluster_numbers, refusal, wilson_bounds
 from rote.scoring.overlap import ascii_words, rouge_l
+from rote.statistics.intervals import cluster_numbers, refusal, wilson_bounds
 from rote.text import words
 
 if TYPE_CHECKING:

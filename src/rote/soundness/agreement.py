@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rote.errors import ModelError
-from rote.tokens import TokenEncoder, model_encoder, prompt_room, suppressed_ids
 from rote.models import LoadedModel
-from rote.records import Agreement, Generation, Prompt
+from rote.models.tokens import TokenEncoder, model_encoder, prompt_room, suppressed_ids
 from rote.passes.logits import TextPass
+from rote.records import Agreement, Generation, Prompt
 from rote.soundness.reading import fused, plain, tolerance
 
 if TYPE_CHECKING:

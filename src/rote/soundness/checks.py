@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rote.generation import TransformersModel
-from rote.tokens import suppressed_ids
 from rote.models import LoadedModel
+from rote.models.tokens import suppressed_ids
 from rote.passes.logits import TextPass
 from rote.soundness.reading import difference, fused, plain, tolerance
 from rote.soundness.samples import CUT, Samples, changed, cut

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rote.tokens import sharing
 from rote.models import LoadedModel
+from rote.models.tokens import sharing
 from rote.passes.logits import Reader, TextPass
-from rote.passes.scoring import shape_of
 from rote.passes.rechecking import FULL_PRECISION_NATS, plain_logits
+from rote.passes.scoring import shape_of
 
 if TYPE_CHECKING:
     import torch

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from rote.errors import ModelError
-from rote.tokens import decoder_start_ids, model_encoder
 from rote.models import Batching, LoadedModel, quiet
-from rote.records import Soundness
+from rote.models.tokens import decoder_start_ids, model_encoder
 from rote.passes.scoring import PromptPass
+from rote.records import Soundness
 from rote.soundness.checks import (
     Choices,
     Finding,

@@ -11,20 +11,20 @@ from rote import runs
 from rote.attention.ablation import ORDERS, SHARES, NeededInput, ablated_prompts, needed_input
 from rote.attention.contrasts import LEAST_RECORDS, Contrast, Incremental, Labelled, contrasts, incremental_auc
 from rote.attention.watching import Attention, ByHead, WatchedText, watch, watched_text
-from rote.stages.prompts import audited_models
 from rote.config import AuditConfig
-from rote.errors import ConfigError, StaleRunError
+from rote.errors import ConfigError, RunError
 from rote.generation.prompts import at_boundary
-from rote.tokens import model_encoder
+from rote.models.tokens import model_encoder
+from rote.passes.schemes import PLAIN
+from rote.passes.scoring import score_prompts
+from rote.passes.store import store_of
 from rote.progress import track
 from rote.records import AttentionMap, AttentionScores, Example, Generation, Json, Prompt, Score, TokenScores
 from rote.runs import Run
 from rote.scoring import METRICS
 from rote.scoring.likelihood import loss
 from rote.scoring.membership import min_k, zlib_ratio
-from rote.passes.scoring import score_prompts
-from rote.passes.schemes import PLAIN
-from rote.passes.store import store_of
+from rote.stages.prompts import audited_models
 from rote.stages.trial import TriedModels
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def attend(config: AuditConfig, run: Run) -> int:
     """Watches the tuned model write the members' generations; compares memorised with other members; returns 0.
 
     Raises:
-        StaleRunError: the run has no scores yet.
+        RunError: the run has no scores yet.
         ConfigError: `attention.memorized_by` is not a metric that can tell.
     """
     from rote.reporting.attention import write_attention
-    from rote.stages import whole
+    from rote.runs import whole
 
     subject = _Subject(config, run)
     inputs = [runs.PROMPTS, runs.GENERATIONS.format(model="tuned")]
@@ -74,7 +74,7 @@ class _Subject:
         from rote.models import model_digest
 
         if not run.has(runs.SCORES):
-            raise StaleRunError(f"{run.path(runs.SCORES)} does not exist: run `rote score` first")
+            raise RunError(f"{run.path(runs.SCORES)} does not exist: run `rote score` first")
         self.config, self.run = config, run
         source = audited_models(config.model)["tuned"]
         self.examples = {example.id: example for example in run.read(runs.EXAMPLES, Example)}

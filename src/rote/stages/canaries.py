@@ -9,8 +9,7 @@ from rote import runs
 from rote.config import AuditConfig
 from rote.progress import track
 from rote.records import Canary, Estimate, Example, Exposure, Json, content_id
-from rote.runs import Run
-from rote.stages import whole
+from rote.runs import Run, whole
 
 if TYPE_CHECKING:
     from rote.corpus import Corpus

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rote import runs
-from rote.stages.prompts import audited_models
 from rote.config import AuditConfig, settings_of
-from rote.errors import StaleRunError
+from rote.errors import RunError
 from rote.records import Compression, Estimate, Example, Json, Prompt, Score, Split, content_id
-from rote.runs import Run
-from rote.stages import whole
+from rote.runs import Run, whole
+from rote.stages.prompts import audited_models
 
 if TYPE_CHECKING:
     from rote.models import LoadedModel
@@ -26,7 +25,7 @@ def compress(config: AuditConfig, run: Run) -> int:
     search goes on at the record where it stopped.
 
     Raises:
-        StaleRunError: the run has no scores yet.
+        RunError: the run has no scores yet.
         ModelError: the model is no causal one.
     """
     from rote.models import model_digest
@@ -34,7 +33,7 @@ def compress(config: AuditConfig, run: Run) -> int:
     from rote.stages.trial import TriedModels
 
     if not run.has(runs.SCORES):
-        raise StaleRunError(f"{run.path(runs.SCORES)} does not exist: run `rote score` first")
+        raise RunError(f"{run.path(runs.SCORES)} does not exist: run `rote score` first")
     models = audited_models(config.model)
     chosen = _chosen(config, run)
 
@@ -78,7 +77,7 @@ def _chosen(config: AuditConfig, run: Run) -> list[tuple[Prompt, Split]]:
 
 
 def _searched(prompt: Prompt, model: "LoadedModel", name: str, config: AuditConfig) -> Compression:
-    from rote.tokens import model_encoder
+    from rote.models.tokens import model_encoder
     from rote.scoring.compression import minimal_prompt, zlib_ratio
 
     encoder = model_encoder(model)

@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rote import runs
-from rote.stages.prompts import cut
 from rote.config import AuditConfig
 from rote.records import Estimate, Example, Json, Prompt, Score, content_id
-from rote.runs import Run
-from rote.stages import whole
+from rote.runs import Run, whole
+from rote.stages.prompts import cut
 
 if TYPE_CHECKING:
     from rote.corpus import Corpus
@@ -69,10 +68,10 @@ def measure(
         return
 
     def losses() -> Sequence[Score]:
-        from rote.scoring.likelihood import loss
-        from rote.passes.scoring import score_prompts
         from rote.passes.schemes import PLAIN
+        from rote.passes.scoring import score_prompts
         from rote.passes.store import store_of
+        from rote.scoring.likelihood import loss
 
         store, prompts = store_of(run), run.read(runs.LEFT_OUT_PROMPTS, Prompt)
         passes = score_prompts(prompts, model(), store, config=config.generation, schemes=(PLAIN,), name=name)

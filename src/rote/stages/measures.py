@@ -20,8 +20,7 @@ from rote.records import (
     Prompt,
     Score,
 )
-from rote.runs import Run
-from rote.stages import whole
+from rote.runs import Run, whole
 
 if TYPE_CHECKING:
     from rote.personal_data.recognized import Recognizer
@@ -71,8 +70,8 @@ def measured_scores(config: AuditConfig, run: Run, generations: Sequence[Generat
 def measured_estimates(config: AuditConfig, run: Run, generations: Sequence[Generation]) -> list[Estimate]:
     """The estimates whose subjects are no prompts: personal data, all texts together, differences of the splits."""
     from rote.scoring.excess import excess_estimates
-    from rote.scoring.metrics.generation import SIMILARITY
     from rote.scoring.leaks import leak_estimates
+    from rote.scoring.metrics.generation import SIMILARITY
     from rote.scoring.utility import bleu_estimates
 
     examples = {example.id: example for example in run.read(runs.EXAMPLES, Example)}

@@ -5,17 +5,18 @@ Stage 3 adds passes over other forms of the texts; stage 6 makes scores of all p
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from rote import runs
 from rote.config import AuditConfig, settings_of
-from rote.records import Curve, Example, Generation, Json, Prompt, Score, Separation, TokenScores, VariantPass
-from rote.runs import Run
 from rote.passes.store import TokenStore, store_of
-from rote.stages import whole
+from rote.records import Curve, Example, Generation, Json, Prompt, Score, Separation, TokenScores, VariantPass
+from rote.runs import Run, whole
 
 if TYPE_CHECKING:
     from rote.models import LoadedModel
+
+Record = TypeVar("Record")
 
 _OF_SCORES = ("suffix_tokens", "window_tokens", "window_chance", "membership", "membership_scope", "min_k_share")
 
@@ -78,9 +79,9 @@ def pass_scores(
     generations: Sequence[Generation],
 ) -> list[Score]:
     """The scores of every pass, and the blind baseline beside them."""
-    from rote.stages.references import reference_scores
     from rote.scoring.likelihood_scores import score_against_base, score_agreement, score_likelihood, score_priors
     from rote.scoring.membership_scores import score_blindly, score_membership
+    from rote.stages.references import reference_scores
 
     store, scoring = store_of(run), config.scoring
     passes = {name: _read(run, runs.TOKEN_SCORES.format(model=name), TokenScores) for name in ("tuned", "base")}
@@ -124,5 +125,5 @@ def _schemes(run: Run, model: str) -> list[str]:
     return cast(list[str], entry.settings["schemes"]) if entry else []
 
 
-def _read(run: Run, name: str, kind: type[runs.Record]) -> list[runs.Record]:
+def _read(run: Run, name: str, kind: type[Record]) -> list[Record]:
     return run.read(name, kind) if run.has(name) else []

@@ -60,8 +60,8 @@ def cut(config: AuditConfig, examples: Sequence[Example], tuned: tuple[str, str]
     from rote.corpus import draw
     from rote.generation import cut_prompts, moved_sentence
     from rote.generation.prompts import long_sentence, trained_part, trained_sentence
-    from rote.tokens import token_encoder
     from rote.models import is_encoder_decoder, load_tokenizer
+    from rote.models.tokens import token_encoder
 
     trust = config.model.trust_remote_code
     encoder_decoder = is_encoder_decoder(tuned[0], trust_remote_code=trust)

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rote import runs
-from rote.stages.prompts import audited_models
 from rote.config import ADAPTERS, AuditConfig, FinetuningConfig, settings_of
 from rote.errors import ConfigError, ModelError
+from rote.passes.store import TokenStatistics, TokenStore, store_of
 from rote.records import Example, Json, Prompt, ReferencePass, Score, Soundness, TokenScores
 from rote.runs import Run
 from rote.scoring import likelihood
 from rote.scoring.reference_models import counterfactual_memorization, halves, lira, rmia
-from rote.passes.store import TokenStatistics, TokenStore, store_of
+from rote.stages.prompts import audited_models
 
 FOLDER = "references"
 MODEL = "references"
@@ -35,7 +35,7 @@ def train_references(config: AuditConfig, run: Run) -> int:
     Raises:
         ModelError: the run has no base model to start from.
         ConfigError: the number of models is odd.
-        StaleRunError: the run has no prompts yet.
+        RunError: the run has no prompts yet.
     """
     from rote.models import model_digest
     from rote.stages.trial import TriedModels
@@ -70,8 +70,8 @@ def _passes(
     """The passes of one reference model after the other; all are used as the base model is after its trial."""
     from rote.finetuning import finetune
     from rote.models import load_model
-    from rote.passes.scoring import score_prompts
     from rote.passes.schemes import PLAIN
+    from rote.passes.scoring import score_prompts
     from rote.soundness import as_tried
 
     examples = sorted(run.read(runs.EXAMPLES, Example), key=lambda example: example.id)

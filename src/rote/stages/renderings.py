@@ -29,10 +29,10 @@ def show_record(config: AuditConfig, run: Run, tuned: tuple[str, str], prompts: 
         tuned: the tuned model, whose tokenizer reads.
         prompts: of the run; where no member has one, its own prompt is shown.
     """
-    from rote.stages.prompts import tokenizer_folder
-    from rote.tokens import token_encoder
     from rote.models import is_encoder_decoder, load_tokenizer
+    from rote.models.tokens import token_encoder
     from rote.rendering.record import record_lines
+    from rote.stages.prompts import tokenizer_folder
 
     members = [example for example in run.read(runs.EXAMPLES, Example) if example.split == "member"]
     own = {prompt.example_id: prompt for prompt in prompts}
@@ -61,9 +61,9 @@ def measure(
         config: settings; the members' files are read again.
         run: its records are there.
     """
-    from rote.rendering.trying import tried_members, try_layouts
     from rote.passes.store import store_of
-    from rote.stages import whole
+    from rote.rendering.trying import tried_members, try_layouts
+    from rote.runs import whole
 
     artifact, of_tuned = runs.RENDERING_PASSES.format(model=name), runs.RENDERING_PASSES.format(model="tuned")
 
@@ -85,7 +85,7 @@ def measure(
 
 def conclude(config: AuditConfig, run: Run) -> Judgement | None:
     """Stage 6: the comparison of the renderings as an artifact, and what it says; None where nothing was tried."""
-    from rote.stages import whole
+    from rote.runs import whole
 
     names = [name for model in ("tuned", "base") if run.has(name := runs.RENDERING_PASSES.format(model=model))]
     if not names:
@@ -120,9 +120,9 @@ def _worth_comparing(passes: Sequence[RenderingPass], config: AuditConfig) -> se
 
 def _layouts(config: AuditConfig, run: Run, chosen: Sequence[Example]) -> "tuple[list[Layout], dict[str, str]]":
     """The members in every rendering, and their answers; nothing where their files cannot be read any more."""
-    from rote.stages.prompts import ChatTokenizer
     from rote.corpus.reading import raw_rows
     from rote.rendering.layouts import answers_of, layouts
+    from rote.stages.prompts import ChatTokenizer
 
     tokenizer = ChatTokenizer(config.model)
     try:

@@ -44,8 +44,8 @@ class TriedModels:
 
     def found(self, name: str) -> Soundness:
         """What the trial of a model found; it is made now where it is not up to date."""
+        from rote.runs import whole
         from rote.soundness import soundness_sentence
-        from rote.stages import whole
 
         if name not in self._found:
             artifact, key = runs.SOUNDNESS.format(model=name), self._key(name)
@@ -104,8 +104,8 @@ def look_at_generations(name: str, tried: TriedModels, config: AuditConfig, run:
     Raises:
         ModelError: a token that was written is not the pass's first choice.
     """
+    from rote.runs import whole
     from rote.soundness import agreement, agreement_sentence, check_agreement
-    from rote.stages import whole
 
     artifact, texts = runs.AGREEMENTS.format(model=name), runs.GENERATIONS.format(model=name)
     if config.generation.decoding != "greedy" or config.generation.block_verbatim:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from rote.statistics.separation import Side, Sides, side_refusal
 from rote.statistics.intervals import (
     Interval,
     cluster_numbers,
@@ -21,6 +20,7 @@ from rote.statistics.intervals import (
     exact_rate,
     interval_size,
 )
+from rote.statistics.separation import Side, Sides, side_refusal
 
 SUFFICIENT = 1e-9
 """Numbers of non-members over the threshold that are less likely than this are left out of the mixture."""

@@ -4,9 +4,9 @@ import math
 
 from scipy import special
 
-from rote.statistics.separation import FALSE_POSITIVE_RATES
 from rote.statistics.intervals import exact_bounds
 from rote.statistics.operating_points import needed_controls
+from rote.statistics.separation import FALSE_POSITIVE_RATES
 
 POWER = 0.8
 

@@ -23,7 +23,7 @@ def study(files: Sequence[Path], out: Path | None, *, dry_run: bool, echo: Echo)
 
     Raises:
         ConfigError: a file is wrong, or two have the same name.
-        StaleRunError: the folder cannot be written.
+        RunError: the folder cannot be written.
     """
     from rote.study.page import write_study
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from rote.config import settings_of
 from rote.records import Estimate
-from rote.study import factors
-from rote.study.factors import EVERYTHING, Figures
 from rote.reporting.figures import figure
 from rote.reporting.names import title_of
 from rote.reporting.plots import Chart, Series
 from rote.reporting.scatter import Point, frontier_chart
+from rote.study import factors
+from rote.study.factors import EVERYTHING, Figures
 
 if TYPE_CHECKING:
     from rote.study.running import Done

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rote.study import factors
 from rote.reporting.figures import number, percent
 from rote.reporting.plots import Chart
 from rote.reporting.scatter import Path as LossPath
 from rote.reporting.scatter import paths_chart
+from rote.study import factors
 from rote.study.table import share_learned
 
 if TYPE_CHECKING:

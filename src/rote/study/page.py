@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from rote.reporting import names
-from rote.study.factors import EVERYTHING, FactorCharts, Figures, factor_charts
 from rote.reporting.figures import Figure, figure
-from rote.study.frontier import LEAKAGES, UTILITY, Frontier, frontiers
-from rote.study.learning import TrainingRow, curves, training_rows, trainings
 from rote.reporting.names import HEADLINE
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart
 from rote.runs import ATTENTION_HTML, REPORT_HTML
+from rote.study.factors import EVERYTHING, FactorCharts, Figures, factor_charts
+from rote.study.frontier import LEAKAGES, UTILITY, Frontier, frontiers
+from rote.study.learning import TrainingRow, curves, training_rows, trainings
 from rote.study.table import SEPARATION
 
 if TYPE_CHECKING:

@@ -15,19 +15,18 @@ from typing import cast
 
 from rote.commands import Commands, progress, worker_threads
 from rote.config import ADAPTERS, AuditConfig, to_toml
-from rote.runs.disk import private_folder, seal, unseal, write_atomically
-from rote.errors import ModelError, RoteError
+from rote.errors import NOT_MEASURED, OK, ModelError, RoteError
 from rote.finetuning import Epoch, Training, read_training
 from rote.finetuning.matching import matched_epochs
 from rote.finetuning.record import CANARIES, MEMBERS, NONMEMBERS
-from rote.runs.locks import claimed
 from rote.records import Json
 from rote.runs import GENERATIONS, TOKEN_SCORES, Echo, Run
+from rote.runs.disk import private_folder, seal, unseal, write_atomically
+from rote.runs.locks import claimed
 from rote.study.plan import Audit, Plan, TrainedModel, with_shared_store
 from rote.study.table import Row, collect_rows, write_table
 from rote.study.weights import weight_change
 
-OK, NOT_MEASURED = 0, 4
 AT_ONCE = 2
 LINES_PER_TRAINING, LINES_PER_AUDIT = 6, 9
 """About what the commands print: the length of the progress bar."""
@@ -71,7 +70,7 @@ def run_study(plan: Plan, out: Path, *, echo: Echo) -> Outcome:
         echo: is told each command and each failure.
 
     Raises:
-        StaleRunError: the folder cannot be written.
+        RunError: the folder cannot be written.
     """
     started = time.monotonic()
     with claimed(out):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rote.runs.disk import write_atomically
 from rote.finetuning import Epoch, Training
 from rote.records import Estimate, Separation
 from rote.runs import CANARY_ESTIMATES, ESTIMATES, SEPARATIONS, Run
+from rote.runs.disk import write_atomically
 from rote.study.plan import Audit
 
 PARQUET, CSV = "table.parquet", "table.csv"

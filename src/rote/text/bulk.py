@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rote.kernels import kernel
 from rote.text.characters import Codes, codes_of
 from rote.text.forms import Places, TermReader, add_forms, room_for
-from rote.kernels import kernel
 from rote.text.splitting import Rules, rules_of, split_into
 
 Ints = NDArray[np.int32]

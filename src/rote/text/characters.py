@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rote.kernels import kernel
-from rote.text import _MARKS, _UNSPACED
+from rote.text.lists import MARK_RANGES, UNSPACED_RANGES
 
 Codes = NDArray[np.uint32]
 """The code points of a text."""
@@ -23,10 +23,10 @@ NEWLINE, BLANK, TAB, POINT, COLON, UNDERSCORE, HYPHEN, OPENING, CLOSING = map(or
 FIRST_LETTER, LAST_LETTER, PRONOUN = map(ord, "azI")
 
 _PATTERNS = {
-    LETTER: rf"[^\W{_UNSPACED}]+",
+    LETTER: rf"[^\W{UNSPACED_RANGES}]+",
     DIGIT: r"\d+",
-    UNSPACED: f"[{_UNSPACED}]+",
-    MARK: f"[{_MARKS}]+",
+    UNSPACED: f"[{UNSPACED_RANGES}]+",
+    MARK: f"[{MARK_RANGES}]+",
     ALPHANUMERIC: r"[^\W_]+",
     SPACE: r"\s+",
 }

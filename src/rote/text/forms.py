@@ -12,6 +12,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rote.kernels import kernel
+from rote.text import stop_words, terms_of
 from rote.text.characters import (
     ALPHANUMERIC,
     DIGIT,
@@ -25,8 +27,6 @@ from rote.text.characters import (
     is_apostrophe,
     word_end,
 )
-from rote.kernels import kernel
-from rote.text import stop_words, terms_of
 
 MAX_KNOWN_FORMS = 1 << 22
 """So many forms are remembered (some 40 bytes each); beyond it they are forgotten and learned again."""

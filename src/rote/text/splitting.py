@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rote.kernels import kernel
+from rote.records import Span
 from rote.text.characters import (
     ALPHANUMERIC,
     BLANK,
@@ -42,10 +44,11 @@ from rote.text.characters import (
     span_of,
     word_end,
 )
-from rote.kernels import kernel
-from rote.text import MAX_SENTENCE_CHARS, abbreviations, stop_words
+from rote.text.lists import abbreviations, check_language, stop_words
 
 NEVER_LAST, BEFORE_NUMBER, SELDOM_LAST, FUNCTION_WORD = 1, 2, 4, 8
+MAX_SENTENCE_CHARS = 2000
+"""A sentence longer than this is cut at white space (text without full stops)."""
 MAX_TOKEN_CHARS = 24
 """What stands before a full stop is looked at no farther back."""
 MAX_LOOK_AHEAD = 40
@@ -87,6 +90,22 @@ def rules_of(language: str) -> Rules:
 
 
 _LISTS = ((NEVER_LAST, "never"), (BEFORE_NUMBER, "number"), (SELDOM_LAST, "seldom"))
+
+
+def sentences(text: str, *, language: str = "en") -> list[Span]:
+    """The sentences of a text, in order, without the white space around them; a text of white space has none.
+
+    A sentence ends after . ! ? … (and closing quotes and brackets) before white space, unless a lower-case word
+    follows, the full stop belongs to an abbreviation or an initial, or (German) to an ordinal; after 。！？ anywhere;
+    at an empty line; and at a line break before a speaker's name with a colon or before a list item. Longer than
+    `MAX_SENTENCE_CHARS`: cut at white space.
+
+    >>> text = "Dr. Roe asked: how are you? Fine.\\nPatient: My leg hurts, e.g. at night."
+    >>> [span.of(text) for span in sentences(text)]
+    ['Dr. Roe asked: how are you?', 'Fine.', 'Patient: My leg hurts, e.g. at night.']
+    """
+    starts, ends = split(codes_of(text), rules_of(check_language(language)))
+    return [Span(*ends) for ends in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 @kernel

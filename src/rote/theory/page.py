@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rote.runs.locks import claimed
 from rote.records import Estimate, Json, to_row
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart, Series, levels_chart
 from rote.reporting.terminal import open_console, open_table
 from rote.runs import write_atomically
-from rote.theory import HELD_OUT, TRAINING, Level, demonstrate
+from rote.runs.locks import claimed
+from rote.theory.coding import HELD_OUT, TRAINING, Level, demonstrate
 
 PAGE, FIGURES = "theory.html", "theory.json"
 
@@ -20,7 +20,7 @@ def demonstrate_in(folder: Path, *, features: int, decay: float, seed: int) -> i
 
     Raises:
         ConfigError: an argument is out of range.
-        StaleRunError: the folder cannot be written.
+        RunError: the folder cannot be written.
     """
     levels = demonstrate(features=features, decay=decay, seed=seed)
     with claimed(folder):

@@ -10,7 +10,7 @@ from rote.reporting.names import title_of
 from rote.reporting.page import write_html
 from rote.reporting.terminal import open_console, open_table
 from rote.runs import Run, write_atomically
-from rote.validation import HOLDOUT, LEAST_CORRELATION, NOISE, OFTEN, ONCE, STRATEGIES, Validity, recommended
+from rote.validation.running import HOLDOUT, LEAST_CORRELATION, NOISE, OFTEN, ONCE, STRATEGIES, Validity, recommended
 
 PAGE, FIGURES = "validation.html", "validation.json"
 

@@ -19,13 +19,13 @@ from scipy import stats
 
 from rote import demonstration, runs
 from rote.commands import Commands, progress
-from rote.runs.locks import claimed
 from rote.records import Example, Generation, Prompt, Score
 from rote.runs import Echo, Run
-from rote.statistics.separation import Side, Sides, auc
-from rote.statistics.intervals import Interval
-from rote.scoring.metrics.definition import LESS
+from rote.runs.locks import claimed
 from rote.scoring.metrics import metric_of
+from rote.scoring.metrics.definition import LESS
+from rote.statistics.intervals import Interval
+from rote.statistics.separation import Side, Sides, auc
 
 STRATEGIES = ("full", "lora")
 EPOCHS = 3

@@ -7,8 +7,8 @@ blank holds one, so tokens behind it do not depend on what stands before.
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.text.characters import ALPHANUMERIC, DIGIT, LETTER, MARK, Classes, is_apostrophe, is_point, word_end
 from rote.kernels import kernel
+from rote.text.characters import ALPHANUMERIC, DIGIT, LETTER, MARK, Classes, is_apostrophe, is_point, word_end
 
 
 @kernel

@@ -10,7 +10,6 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.text.characters import character_classes
 from rote.errors import DataError
 from rote.records import ExactRun, Example, Json, Source, Span, content_id
 from rote.retrieval.exact.boundaries import read_tokens
@@ -27,6 +26,7 @@ from rote.retrieval.exact.suffixes import (
 )
 from rote.retrieval.folders import batches, is_whole, read_listing, written_whole
 from rote.runs import Echo
+from rote.text.characters import character_classes
 
 FORMAT = "2"
 """Raised whenever the same texts are indexed otherwise; indexes of another format are made again."""
@@ -176,7 +176,7 @@ def open_exact(folder: Path) -> ExactIndex:
     """Opens an index; its arrays stay on the disk and are read as they are needed.
 
     Raises:
-        StaleRunError: there is no index in that folder, or a damaged one.
+        RunError: there is no index in that folder, or a damaged one.
     """
     listing = read_listing(folder)
     counts, ids = cast(list[int], listing["shards"]), cast(list[str], listing["example_ids"])

@@ -10,10 +10,10 @@ All byte arrays end in `PAD` bytes that no search passes: those of the query dif
 import numpy as np
 from numpy.typing import NDArray
 
-from rote.text.characters import Classes
 from rote.kernels import kernel
 from rote.kernels.ordering import first_not_below, sort
 from rote.retrieval.exact.boundaries import is_boundary
+from rote.text.characters import Classes
 
 STEP = 32
 """One suffix in so many has keys: 0.5 bytes of keys per byte of text."""

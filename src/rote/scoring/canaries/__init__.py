@@ -6,8 +6,8 @@ bounds epsilon, and `estimates` makes the figures: exposure by copies, membershi
 
 from rote.scoring.canaries.estimates import CanaryFigures, bits, canary_figures
 from rote.scoring.canaries.measuring import measure_exposures
-from rote.statistics.privacy import clopper_pearson_epsilon, one_run_epsilon, one_run_p_value
 from rote.scoring.canaries.ranking import CHANCE_BITS, POOR_FIT, exposure, extrapolated_exposure
+from rote.statistics.privacy import clopper_pearson_epsilon, one_run_epsilon, one_run_p_value
 
 __all__ = [
     "CHANCE_BITS",

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from rote.records import Canary, Estimate, Exposure, PrivacyBound, Separation, Split
-from rote.statistics import separation as attacks, intervals as estimation, operating_points
-from rote.statistics.separation import Side, Sides
-from rote.statistics.privacy import GUESS_SHARES, clopper_pearson_epsilon, one_run_epsilon
 from rote.scoring.canaries.ranking import exposure
-from rote.statistics.intervals import Interval
 from rote.scoring.metrics import METRICS
+from rote.statistics import intervals as estimation
+from rote.statistics import operating_points
+from rote.statistics import separation as attacks
+from rote.statistics.intervals import Interval
+from rote.statistics.privacy import GUESS_SHARES, clopper_pearson_epsilon, one_run_epsilon
+from rote.statistics.separation import Side, Sides
 
 CHANCE = 0.01
 """False-positive rate of the membership figures, and chance at which a held-out canary passes the fixed threshold."""

@@ -7,8 +7,8 @@ import numpy as np
 
 from rote.corpus.secrets import SecretSpace
 from rote.models import LoadedModel
-from rote.records import Canary, Exposure
 from rote.passes.canaries import SecretScorer, Unmeasurable
+from rote.records import Canary, Exposure
 from rote.scoring.canaries.ranking import extrapolated_exposure
 
 DIGITS = 6

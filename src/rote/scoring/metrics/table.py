@@ -3,10 +3,10 @@
 import math
 
 from rote.scoring.metrics.canary import CANARIES
-from rote.scoring.metrics.generation import COMPRESSION, SIMILARITY, UTILITY
-from rote.scoring.metrics.likelihood import EXTRACTION, MEMBERSHIP
 from rote.scoring.metrics.definition import MORE as _MORE
 from rote.scoring.metrics.definition import Metric
+from rote.scoring.metrics.generation import COMPRESSION, SIMILARITY, UTILITY
+from rote.scoring.metrics.likelihood import EXTRACTION, MEMBERSHIP
 
 _ZENG = "Zeng et al. 2024 (arXiv 2310.06714)"
 

@@ -1,0 +1,1 @@
+"""Memorisation explained by sparse coding: the numbers and their page."""

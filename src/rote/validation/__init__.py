@@ -1,0 +1,1 @@
+"""Is the audit right? Its own estimates held against planted truth."""
