@@ -3,7 +3,9 @@
 import re
 
 from rote.records import Span
-from rote.text import _WORDS, MAX_SENTENCE_CHARS, abbreviations, stop_words
+from rote.text import abbreviations, stop_words
+from rote.text.splitting import MAX_SENTENCE_CHARS
+from rote.text.tokenizing import WORD
 
 CLOSERS = "\"'”’»)\\]}›」』】"
 BOUNDARY = re.compile(
@@ -60,7 +62,7 @@ def full_stop_ends(before: str, following: str, language: str) -> bool:
         return False
     is_initial = len(written) == 1 and written.isupper() and written != "I"
     if is_initial or token in abbreviations("seldom", language) or re.fullmatch(r"(?:\w\.)+\w", written):
-        first = _WORDS.match(following)
+        first = WORD.match(following)
         return first is None or (first.group().lower() in stop_words(language) and following[:1].isupper())
     return True
 
