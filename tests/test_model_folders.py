@@ -159,7 +159,9 @@ def test_senseless_sizes_are_one_line(decoder: str, changes: dict[str, object]):
 @pytest.mark.parametrize("type_", ["vit", "qwen2_audio"])
 def test_a_type_that_writes_no_text_is_one_line(decoder: str, type_: str):
     Path(decoder, "config.json").write_text(json.dumps({"model_type": type_}))
-    expected = rf"a model of the type '{type_}' cannot be audited: transformers \S+ knows none of this type that continues"
+    expected = (
+        rf"a model of the type '{type_}' cannot be audited: transformers \S+ knows none of this type that continues"
+    )
     with pytest.raises(ModelError, match=expected) as raised:
         load_model(decoder, config=CPU)
     assert len(str(raised.value)) < MAX_CHARS
