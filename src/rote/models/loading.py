@@ -130,7 +130,7 @@ def _check_type(source: str, architecture: "PretrainedConfig") -> None:
     if type(architecture) not in known and not getattr(architecture, "auto_map", None):
         raise ModelError(
             f"{source}: a model of the type {architecture.model_type!r} cannot be audited: transformers {__version__} knows "
-            f"none of this type that continues text alone; the part of it that writes text can, saved as a model of its own"
+            "none of this type that continues text alone (the text model within it can be audited, where it has a type of its own)"
         )
 
 
