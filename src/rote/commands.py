@@ -6,6 +6,7 @@ reads them once, and each command is forked from it.
 
 import multiprocessing
 import os
+import runpy
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -99,11 +100,10 @@ def _context() -> ForkServerContext | SpawnContext:
 
 def run_command(arguments: Sequence[str], output: Connection) -> None:
     """Runs one command in this process; what it says goes to the connection, what it prints nowhere."""
-    from rote.cli import main
-
     os.dup2(output.fileno(), 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(main(list(arguments)))
+    sys.argv = ["rote", *arguments]
+    runpy.run_module("rote.cli", run_name="__main__")
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from rote.passes.scoring import PromptPass, TextPass, key_of, prompt_pass, run_p
 from rote.passes.store import TokenStore
 from rote.progress import track
 from rote.records import Example, Json, Prompt, VariantPass, content_id
-from rote.scoring.likelihood_scores import UNRELATED
-from rote.scoring.membership_scores import LOWERCASE, NEIGHBOUR, RECALL
+
+LOWERCASE, RECALL, NEIGHBOUR, UNRELATED = "lowercase", "recall", "neighbour", "unrelated"
+"""The forms: names of variants, those of which there are several with a number behind."""
 
 SEPARATOR = "\n\n"
 """Between the non-members of a prefix, and after them."""

@@ -17,8 +17,10 @@ excess is below 0; how often a model is accused nevertheless is in `benchmarks/r
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rote import runs
 from rote.records import Difference, RenderingLoss, RenderingPass
 from rote.rendering.layouts import AUDITED
+from rote.runs import Run
 from rote.statistics.intervals import mean
 
 LEAST_NATS = 0.02
@@ -140,3 +142,8 @@ def _share_left(tuned: Losses, base: Losses) -> float:
     both = tuned.keys() & base.keys()
     under = sum(base[i] for i in both)
     return min(1.0, sum(tuned[i] for i in both) / under) if under > 0 else 1.0
+
+
+def judgement_of(run: Run) -> Judgement | None:
+    """What a run's comparison says; None where it has none."""
+    return judge(run.read(runs.RENDERINGS, RenderingLoss)) if run.has(runs.RENDERINGS) else None

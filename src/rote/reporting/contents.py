@@ -7,7 +7,7 @@ from typing import cast
 
 from rote.config import AuditConfig, PromptKind, load_config
 from rote.records import Agreement, Comparison, Estimate, Json, Recheck, RenderingLoss, Soundness
-from rote.rendering.judging import Judgement
+from rote.rendering.judging import Judgement, judgement_of
 from rote.rendering.sentences import lead, others, summary
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.attribution import attribution_of
@@ -36,7 +36,6 @@ from rote.reporting.utility import utility_section
 from rote.reporting.verdict import caveats, left_out_sentence, verdict
 from rote.runs import DROPPED, PROMPTS, UNMEASURABLE, Run
 from rote.scoring import DetectorRow, detector_rows
-from rote.stages.renderings import judgement_of
 
 COLUMNS = (MEMBERS_ANY, BASE_ANY, MEMBERS_OWN, NON_MEMBERS, SHUFFLED, TRUE_SUFFIX)
 """The result and its control, both with any member's text; the same with the own text alone, members and non-members. The

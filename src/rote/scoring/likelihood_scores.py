@@ -7,6 +7,7 @@ import numpy as np
 
 from rote.config import ScoringConfig
 from rote.passes.store import TokenStatistics, TokenStore
+from rote.passes.variants import UNRELATED
 from rote.records import Generation, Prompt, Score, TokenScores, VariantPass
 from rote.scoring import likelihood
 from rote.scoring.extraction import (
@@ -18,7 +19,6 @@ from rote.scoring.extraction import (
     window_log_probabilities,
 )
 
-UNRELATED = "unrelated"
 """Variants of that name (then "-" and a number) are the suffix after another record's prefix."""
 MOST_CUT_BYTES = 3
 """Bytes of a character of UTF-8 that may be missing; each is decoded as one replacement character at most."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rote.config import MembershipScore, ScoringConfig
 from rote.passes.store import TokenStatistics, TokenStore
+from rote.passes.variants import LOWERCASE, NEIGHBOUR, RECALL
 from rote.records import Example, Prompt, Score, TokenScores, VariantPass
 from rote.scoring import likelihood, membership
 from rote.scoring.blind import blind_scores
@@ -16,8 +17,6 @@ from rote.scoring.likelihood_scores import other_tokens
 
 BLIND = "blind"
 """The "model" of a baseline that sees none."""
-LOWERCASE, RECALL, NEIGHBOUR = "lowercase", "recall", "neighbour"
-"""Variants that scores compare a text with (of neighbours the start of their names)."""
 OF_ONE_MODEL: tuple[MembershipScore, ...] = ("text_loss", "zlib", "min_k", "min_k_plus_plus")
 """Scores that need one model alone: the base model has them, too, as a control."""
 

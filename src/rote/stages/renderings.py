@@ -11,7 +11,7 @@ from rote import runs
 from rote.config import AuditConfig, settings_of
 from rote.errors import RoteError
 from rote.records import Example, Json, Prompt, RenderingLoss, RenderingPass
-from rote.rendering.judging import Judgement, judge, rendering_losses
+from rote.rendering.judging import Judgement, judgement_of, rendering_losses
 from rote.rendering.sentences import lead
 from rote.runs import Run
 
@@ -105,11 +105,6 @@ def conclude(config: AuditConfig, run: Run) -> Judgement | None:
     if said:
         run.echo(said)
     return found
-
-
-def judgement_of(run: Run) -> Judgement | None:
-    """What a run's comparison says; None where it has none."""
-    return judge(run.read(runs.RENDERINGS, RenderingLoss)) if run.has(runs.RENDERINGS) else None
 
 
 def _worth_comparing(passes: Sequence[RenderingPass], config: AuditConfig) -> set[str]:
