@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from machine import machine
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from fakes import byte_tokenizer
 from rote import demonstration

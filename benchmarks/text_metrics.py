@@ -19,7 +19,7 @@ from pathlib import Path
 
 from machine import machine, report
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from reference_common_run import automaton_common_run
 from rote.scoring.common_run import longest_common_run

@@ -3,10 +3,10 @@
     python scripts/fuzz.py --minutes 60
     NUMBA_DISABLE_JIT=1 python scripts/fuzz.py --minutes 60
 
-The laws are those of the tests (`tests/hostile.py`): no crash, spans in both texts, verbatim passages are equal text,
+The laws are those of the tests (`tests/support/hostile.py`): no crash, spans in both texts, verbatim passages are equal text,
 same input same output, a text is found in itself. With NUMBA_DISABLE_JIT=1 the kernels run as plain Python: slower, but
 every index out of bounds is an error, and atheris sees into them. `pip install atheris` where it is not there; without
-it the choices are random. A finding is printed as a pair of Python strings, to be kept in `tests/test_hostile_text.py`.
+it the choices are random. A finding is printed as a pair of Python strings, to be kept in `tests/alignment/test_hostile_text.py`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import time
 import warnings
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 try:
     import atheris

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_pipeline import audit, toy_folder  # noqa: F401  (the fixture)
 
 from rote import runs
 from rote.attention import MEASURES
@@ -14,7 +15,6 @@ from rote.records import AttentionMap, AttentionScores, Generation, Score
 from rote.reporting.attention import finding, map_view
 from rote.runs import Run
 from rote.stages.attend import drawn, memorized_members
-from test_pipeline import audit, toy_folder  # noqa: F401  (the fixture)
 
 LAYERS, HEADS = 2, 3
 

@@ -346,7 +346,7 @@ def test_no_flag_shows_an_empty_default(capsys: pytest.CaptureFixture[str]) -> N
     assert "nothing for prompt/completion, as TRL joins them; else a line feed) (default: auto)" in shown
 
 
-GUIDE = Path(__file__).parent.parent / "docs" / "guide" / "corpus.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "corpus.md"
 SHOWN = (
     "{% if tools %}<tools>{{ tools | tojson }}</>{% endif %}{% for m in messages %}<{{ m.role }}>{{ m.content }}</>"
     "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"

@@ -389,7 +389,9 @@ def test_the_bytes_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
         folder.mkdir()
         environment = {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"}
         subprocess.run(
-            [sys.executable, "-c", code, str(Path(__file__).parent), str(folder)], check=True, env=environment
+            [sys.executable, "-c", code, str(Path(__file__).parents[1] / "support"), str(folder)],
+            check=True,
+            env=environment,
         )
     first, second = ({f.name: f.read_bytes() for f in (tmp_path / s / "index").iterdir()} for s in ("1", "2"))
     assert first == second

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "src" / "rote" / "demonstration" / "records"
 SHARED = Path(os.environ.get("ROTE_SHARED", ROOT.parent / "shared"))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from test_corpus_rendering import SHOWN, guide_rows
 from transformers import PreTrainedTokenizerFast
 
 from fakes import merging_tokenizer, opening_tokenizer, tiny_decoder
@@ -14,7 +15,6 @@ from rote.config import CorpusConfig
 from rote.corpus import ChatTokenizer, read_corpus
 from rote.finetuning.encoding import encode_causal
 from rote.models.tokens import token_encoder
-from test_corpus_rendering import SHOWN, guide_rows
 
 pytestmark = pytest.mark.slow
 

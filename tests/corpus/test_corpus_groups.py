@@ -281,7 +281,7 @@ def test_holdout_is_not_used_beside_nonmembers_and_said_so(tmp_path: Path) -> No
     assert any("corpus.holdout = 0.5 is not used" in note for note in corpus.notes)
 
 
-SHARED = Path(os.environ.get("ROTE_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+SHARED = Path(os.environ.get("ROTE_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 REAL = sorted(SHARED.glob("*/*.jsonl"))
 
 

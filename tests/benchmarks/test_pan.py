@@ -14,7 +14,7 @@ from plagdet import Reuse, measure
 from rote.errors import DataError
 from rote.records import Span
 
-PAN = Path(__file__).parents[1] / "benchmarks" / "pan.py"
+PAN = Path(__file__).parents[2] / "benchmarks" / "pan.py"
 
 
 def reuse(copy: tuple[int, int], origin: tuple[int, int], *, source: str = "b") -> Reuse:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from test_passes import CONFIG, SCHEMES, assert_same, counted, prompt_pass, unequal_prompts
 from transformers import (
     AutoModelForCausalLM,
     BartConfig,
@@ -30,7 +31,6 @@ from rote.passes.logits import Reader, TextPass
 from rote.passes.rechecking import plain_statistics
 from rote.passes.schemes import PLAIN
 from rote.passes.scoring import score_texts
-from test_passes import CONFIG, SCHEMES, assert_same, counted, prompt_pass, unequal_prompts
 
 TOKENS = len(byte_tokenizer())
 SIZE = {"vocab_size": TOKENS, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}

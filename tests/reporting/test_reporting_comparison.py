@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from test_reporting import TAGS, Page
 
 from report_data import make_run
 from rote.errors import RunError
 from rote.reporting import comparison
 from rote.reporting.comparison import ComparisonGroup, ComparisonRun
-from test_reporting import TAGS, Page
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from test_passes import CONFIG, KINDS, SCHEMES, assert_same, model_of, naive, unequal_prompts
 
 from fakes import MemoryStore, byte_tokenizer, loaded, tiny_decoder
 from rote.errors import ModelError
@@ -12,7 +13,6 @@ from rote.passes import rechecking
 from rote.passes.rechecking import check_recheck, plain_statistics, recheck
 from rote.passes.scoring import prompt_pass, score_prompts
 from rote.records import Prompt, Recheck
-from test_passes import CONFIG, KINDS, SCHEMES, assert_same, model_of, naive, unequal_prompts
 
 
 def checked(model, store, passes, *, exact=None, count=4, dtype="float32") -> Recheck:

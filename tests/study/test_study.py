@@ -31,7 +31,7 @@ from rote.study.frontier import non_dominated
 from rote.study.table import share_learned
 from rote.study.weights import weight_change
 
-STUDIES = Path(__file__).parent.parent / "studies"
+STUDIES = Path(__file__).parents[2] / "studies"
 
 FILE = """
 title = "Strategies <script>"

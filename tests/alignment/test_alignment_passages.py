@@ -227,7 +227,7 @@ def test_a_text_that_repeats_itself_keeps_its_strongest_seeds() -> None:
     assert math.isclose(len(seeds), MAX_SEEDS, rel_tol=0.01)
 
 
-SHARED = Path(os.environ.get("ROTE_SHARED", Path(__file__).parents[2] / "shared")) / "pan13-training"
+SHARED = Path(os.environ.get("ROTE_SHARED", Path(__file__).parents[3] / "shared")) / "pan13-training"
 
 
 @pytest.mark.slow

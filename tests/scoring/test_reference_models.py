@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from test_pipeline import audit, toy_folder  # noqa: F401  (the fixture)
 
 from rote import runs
 from rote.cli import main
@@ -16,7 +17,6 @@ from rote.records import Estimate, ReferencePass, Score, Separation
 from rote.runs import Run
 from rote.scoring import reference_models
 from rote.scoring.reference_models import counterfactual_memorization, halves, lira, logit, rmia
-from test_pipeline import audit, toy_folder  # noqa: F401  (the fixture)
 
 
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 99))

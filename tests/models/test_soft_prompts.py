@@ -9,6 +9,7 @@ import pytest
 import torch
 from peft import PeftModel, PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
+from test_finetuning import CPU, PAIRS, VALIDATION, example, save_base, trained, weights
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from rote.attention.watching import watch, watched_text
@@ -30,7 +31,6 @@ from rote.records import Canary, Example, Generation, Prompt
 from rote.runs import file_hash
 from rote.scoring.compression import minimal_prompt
 from rote.soundness import trial
-from test_finetuning import CPU, PAIRS, VALIDATION, example, save_base, trained, weights
 
 pytestmark = pytest.mark.usefixtures("frozen_heap")
 

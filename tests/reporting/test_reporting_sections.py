@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from test_reporting import TAGS
 
 from report_data import Made, Page, make_run, rate
 from rote import reporting, runs
@@ -16,7 +17,6 @@ from rote.reporting.plots import Chart
 from rote.reporting.sections import Distribution, FigureSection, section_chart
 from rote.reporting.terminal import show
 from rote.scoring.excess import STRATUM
-from test_reporting import TAGS
 
 
 def mean(metric: str, value: float, model: str, split: Split, stratum: str = "all") -> Estimate:

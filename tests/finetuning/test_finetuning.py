@@ -358,7 +358,7 @@ KILLED = """
 import sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 import test_finetuning as t
 class Said(list):
     def append(self, line):
@@ -370,7 +370,11 @@ t.trained({base!r}, Path({out!r}), epochs=6, said=Said())
 @pytest.mark.slow
 @pytest.mark.parametrize("after", ["epoch 1:", "epoch 3:"])
 def test_killed_training_ends_in_the_same_bytes(after: str, bases: dict[str, str], tmp_path: Path):
-    code = KILLED.format(tests=str(Path(__file__).parent), base=bases["gpt2"], out=str(tmp_path / "killed"))
+    code = KILLED.format(
+        tests=[str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")],
+        base=bases["gpt2"],
+        out=str(tmp_path / "killed"),
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from test_reporting import HOSTILE
 
 from report_data import MEMBERS, Made, make_run
 from rote.errors import RoteError, RunError
 from rote.reporting import terminal
 from rote.reporting.artifacts import read_artifacts
 from rote.runs import Run
-from test_reporting import HOSTILE
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_finetuning import CPU, MEMBERS, OTHERS, PAIRS, TEXTS, example, save_base, trained
 
 from rote.cli import main
 from rote.config import CorpusConfig, FinetuningConfig, Strategy, config_from
@@ -30,7 +31,6 @@ from rote.records import Example
 from rote.runs import file_hash
 from rote.study import plan_of, read_study
 from rote.study.running import Done, run_folder
-from test_finetuning import CPU, MEMBERS, OTHERS, PAIRS, TEXTS, example, save_base, trained
 
 pytestmark = pytest.mark.usefixtures("frozen_heap")
 
