@@ -16,11 +16,11 @@ from pathlib import Path
 
 from rote import __version__
 from rote.config import AuditConfig, did_you_mean, load_config, sections, toml_value
+from rote.console.escaping import visible
+from rote.console.signals import Terminated, terminable
 from rote.errors import INTERRUPTED, OK, TERMINATED, USER_ERROR, RoteError
-from rote.escaping import visible
 from rote.runs import Run
 from rote.runs.locks import claimed, name_command
-from rote.signals import Terminated, terminable
 
 FLAG_NAMES = {
     ("model", "tuned"): "model",

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 
+from rote.console.progress import Lines
 from rote.errors import RoteError
-from rote.progress import Lines
 from rote.runs import Echo
 
 PRELOADED = (

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from report_data import HOSTILE, MEMBERS, TAGS, Made, Page, make_run, rate
 from rote import reporting
 from rote.config import AuditConfig, GenerationConfig, ReportingConfig
+from rote.console.escaping import visible
 from rote.corpus.defects import Dropped
 from rote.errors import RunError
-from rote.escaping import visible
 from rote.records import Estimate, Generation, Json, Score, Span
 from rote.reporting import figures, marks, names, plots, populations
 from rote.reporting.contents import COLUMNS

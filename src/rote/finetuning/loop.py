@@ -26,13 +26,13 @@ from transformers import (
 )
 
 from rote.config import ADAPTERS, FinetuningConfig, ModelConfig
+from rote.console.progress import Lines
 from rote.errors import ModelError
 from rote.finetuning.encoding import Row
 from rote.finetuning.losses import Collator, TokenLoss, mean_loss
 from rote.finetuning.matching import best_epoch
 from rote.finetuning.record import CHECKPOINTS, FINAL, RESUME, Epoch, Training, files_of, write_training
 from rote.models import load_model
-from rote.progress import Lines
 from rote.runs import Echo
 from rote.runs.disk import (
     damage_of,

@@ -23,7 +23,7 @@ import numpy as np
 from numba.core import config, event
 from numba.core.dispatcher import Dispatcher
 
-from rote.signals import Postponement
+from rote.console.signals import Postponement
 
 Function = TypeVar("Function", bound=Callable[..., object])
 

@@ -11,6 +11,7 @@ from itertools import accumulate
 import numpy as np
 
 from rote.config import GenerationConfig
+from rote.console.progress import track
 from rote.errors import ModelError
 from rote.models import LoadedModel
 from rote.models.tokens import length_batches, model_encoder, prompt_room, sharing, suppressed_ids
@@ -18,7 +19,6 @@ from rote.passes.logits import Reader, TextPass
 from rote.passes.schemes import PLAIN, Scheme
 from rote.passes.store import TokenStatistics, TokenStore
 from rote.passes.token_statistics import empty_columns, fill
-from rote.progress import track
 from rote.records import Prompt, TokenScores
 
 FORMAT = 2

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rote.config import GenerationConfig, ScoringConfig
+from rote.console.progress import track
 from rote.models import LoadedModel
 from rote.models.tokens import TokenEncoder, model_encoder
 from rote.passes.neighbours import Neighbours
 from rote.passes.schemes import PLAIN
 from rote.passes.scoring import PromptPass, TextPass, key_of, prompt_pass, run_passes
 from rote.passes.store import TokenStore
-from rote.progress import track
 from rote.records import Example, Json, Prompt, VariantPass, content_id
 
 LOWERCASE, RECALL, NEIGHBOUR, UNRELATED = "lowercase", "recall", "neighbour", "unrelated"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rote import runs
 from rote.attention.ablation import TOLERANCE, NeededInput
 from rote.attention.contrasts import Contrast, Incremental
-from rote.escaping import visible
+from rote.console.escaping import visible
 from rote.records import AttentionMap, AttentionScores, Estimate
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart, Series, levels_chart

@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rote.config import AuditConfig, settings_of
+from rote.console.escaping import visible
 from rote.errors import RunError
-from rote.escaping import visible
 from rote.records import Comparison, Estimate, Example, Json, Prompt, Score, Separation
 from rote.reporting.artifacts import find
 from rote.reporting.attribution import attribution_of

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from rote.escaping import visible
+from rote.console.escaping import visible
 from rote.records import Span
 
 _LEAST_OMITTED = 100

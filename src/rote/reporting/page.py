@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote.config import to_toml
-from rote.escaping import visible
+from rote.console.escaping import visible
 from rote.generation import decoding_label
 from rote.records import KINDS, Match, Span, to_row
 from rote.reporting import figures, marks, names

@@ -10,8 +10,8 @@ from difflib import get_close_matches
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+from rote.console.escaping import visible
 from rote.errors import RoteError
-from rote.escaping import visible
 from rote.records import KINDS, NOTHING, Condition, Generation, Kind, Match, Score, Span
 from rote.reporting import marks
 from rote.reporting.artifacts import Artifacts, read_artifacts

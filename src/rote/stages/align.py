@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rote import runs
 from rote.config import AuditConfig, settings_of
+from rote.console.progress import track
 from rote.errors import OK
-from rote.progress import track
 from rote.records import (
     Candidate,
     Example,

@@ -12,13 +12,13 @@ from rote.attention.ablation import ORDERS, SHARES, NeededInput, ablated_prompts
 from rote.attention.contrasts import LEAST_RECORDS, Contrast, Incremental, Labelled, contrasts, incremental_auc
 from rote.attention.watching import Attention, ByHead, WatchedText, watch, watched_text
 from rote.config import AuditConfig
+from rote.console.progress import track
 from rote.errors import ConfigError, RunError
 from rote.generation.prompts import at_boundary
 from rote.models.tokens import model_encoder
 from rote.passes.schemes import PLAIN
 from rote.passes.scoring import score_prompts
 from rote.passes.store import store_of
-from rote.progress import track
 from rote.records import AttentionMap, AttentionScores, Example, Generation, Json, Prompt, Score, TokenScores
 from rote.runs import Run
 from rote.scoring import METRICS

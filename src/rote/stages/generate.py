@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rote import runs
 from rote.config import AuditConfig, settings_of
+from rote.console.progress import track
 from rote.errors import OK, DataError
-from rote.progress import track
 from rote.records import (
     Example,
     Generation,

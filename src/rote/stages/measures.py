@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rote import runs
 from rote.config import AuditConfig
-from rote.progress import track
+from rote.console.progress import track
 from rote.records import (
     Candidate,
     Estimate,

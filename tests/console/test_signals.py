@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rote.signals import Postponement, Terminated, terminable
+from rote.console.signals import Postponement, Terminated, terminable
 
 
 def test_a_signal_waits_for_the_outermost_end(capfd: pytest.CaptureFixture[str]) -> None:
@@ -36,7 +36,7 @@ def test_ctrl_c_waits_and_handlers_are_given_back() -> None:
 
 TWICE = """
 import signal
-from rote.signals import Postponement
+from rote.console.signals import Postponement
 postponement = Postponement(b"")
 postponement.begin()
 signal.raise_signal(signal.SIGTERM)

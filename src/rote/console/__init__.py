@@ -1,0 +1,1 @@
+"""The terminal: what is shown there, and the signals that come from it."""
