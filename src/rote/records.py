@@ -5,6 +5,7 @@
 
 import dataclasses
 import hashlib
+import math
 import types
 import typing
 from functools import cache
@@ -438,7 +439,11 @@ class Compression:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Score:
-    """One value of one metric for one generation (or prompt). `value` is None if and only if a reason is given."""
+    """One value of one metric for one generation (or prompt). `value` is None if and only if a reason is given.
+
+    Raises:
+        ValueError: neither or both, or the value is NaN.
+    """
 
     subject_id: str
     metric: str
@@ -448,6 +453,8 @@ class Score:
     def __post_init__(self) -> None:
         if (self.value is None) == (self.reason is None):
             raise ValueError(f"Expected a value or a reason, got value={self.value!r}, reason={self.reason!r}")
+        if self.value is not None and math.isnan(self.value):
+            raise ValueError(f"Expected a number, got NaN as {self.metric} of {self.subject_id}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rote.config import RetrievalConfig
 from rote.errors import RunError
-from rote.records import Example, Generation, Prompt
+from rote.records import Candidate, Example, Generation, Prompt
 from rote.retrieval import (
     ExactSearch,
     build_exact,
@@ -389,7 +389,7 @@ def test_the_bytes_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
         folder.mkdir()
         environment = {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"}
         subprocess.run(
-            [sys.executable, "-c", code, str(Path(__file__).parents[1] / "support"), str(folder)],
+            [sys.executable, "-c", code, str(Path(__file__).parent), str(folder)],
             check=True,
             env=environment,
         )
@@ -479,3 +479,8 @@ def test_reproductions_name_the_own_record_first_and_go_on_where_they_stopped(
     assert [source.example_id for source in own.runs[0].sources] == ["s3", "s0", "s1"]
     assert all(source.training.of(examples[-1].text) == COPIED for source in own.runs[0].sources)
     assert (none.generation_id, none.longest_chars, none.runs) == ("none", len("the clinic"), ())
+
+
+@pytest.mark.parametrize(("rank", "score", "expected"), [(3, 0.5, True), (4, 0.5, False), (3, 0.0, False)])
+def test_a_candidate_at_the_depth_itself_was_retrieved(rank: int, score: float, expected: bool) -> None:
+    assert was_retrieved(Candidate("g", "e", rank, score), depth=3) is expected

@@ -39,6 +39,7 @@ from rote.scoring import (
     score_generations,
     score_likelihood,
     score_reproductions,
+    strata,
 )
 from rote.scoring.likelihood_scores import score_against_base
 from rote.scoring.metrics import (
@@ -694,3 +695,17 @@ def test_the_lists_of_metrics_name_metrics() -> None:
     assert metric_of("verbatim@8") is METRICS["verbatim"]
     with pytest.raises(KeyError):
         metric_of("nothing")
+
+
+def test_a_record_at_the_median_itself_has_no_low_overlap() -> None:
+    losses = {name: Score(name, "loss", value) for name, value in {"a": 1.0, "b": 2.0, "c": 2.0, "d": 3.0}.items()}
+    assert strata._above_median(losses) == ["d"]
+    assert strata._above_median({**losses, "e": Score("e", "loss", None, "no reference")}) == ["d"]
+
+
+def test_a_score_is_a_number_or_a_reason() -> None:
+    for value, reason in ((None, None), (1.0, "why")):
+        with pytest.raises(ValueError, match="Expected a value or a reason"):
+            Score("a", "loss", value, reason)
+    with pytest.raises(ValueError, match="Expected a number, got NaN as loss of a"):
+        Score("a", "loss", math.nan)

@@ -3,6 +3,7 @@
 import doctest
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 from types import ModuleType
 
 import numpy as np
@@ -376,3 +377,16 @@ def test_mcnemar_keeps_its_level() -> None:
 def test_documented_examples_hold(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
     assert doctest.testmod(module).attempted > 0
+
+
+def test_the_interval_of_paired_rates_is_newcombes_by_hand() -> None:
+    """Newcombe 1998, method 10, worked by hand: 30 both, 12 only the first, 2 only the second, 6 neither."""
+    bounds = pairs._newcombe([30 / 50, 12 / 50, 2 / 50, 6 / 50], 50, 0.95)
+    assert (bounds.low, bounds.high) == (pytest.approx(0.05547, abs=5e-6), pytest.approx(0.33695, abs=5e-6))
+
+
+def test_percentiles_are_expanded_by_students_t_and_the_square_root() -> None:
+    """Hesterberg 2015, section 5.3: of 5 units the 95 % interval ends at the normal tail of √(5/4) · t(.025; 4)."""
+    ratios = np.linspace(0, 1, 100_001)
+    tail = NormalDist().cdf(-math.sqrt(5 / 4) * 2.7764451)
+    assert estimation._expanded_percentiles(ratios, 5, 0.95) == pytest.approx((tail, 1 - tail), abs=1e-6)

@@ -418,3 +418,10 @@ def test_dataset_inference_does_not_depend_on_the_order_or_on_outliers() -> None
 @pytest.mark.parametrize("module", [attacks, dataset_inference], ids=lambda module: module.__name__)
 def test_examples_in_the_documentation(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
+
+
+def test_sides_refuse_what_is_no_number() -> None:
+    with pytest.raises(ValueError, match="Expected numbers, got 1 scores that are NaN"):
+        Side(np.array([0.5, np.nan]), ("a", "b"))
+    with pytest.raises(ValueError, match="Expected a group for each score, got 2 scores, 1 groups"):
+        Side(np.array([0.5, 0.6]), ("a",))

@@ -34,10 +34,22 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Scores of the members or of the non-members, and the duplicate group of each."""
+    """Scores of the members or of the non-members, and the duplicate group of each.
+
+    Raises:
+        ValueError: another number of groups than of scores, or a score that is NaN (it would count as the highest).
+    """
 
     values: Floats
     clusters: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.values) != len(self.clusters):
+            raise ValueError(
+                f"Expected a group for each score, got {len(self.values)} scores, {len(self.clusters)} groups"
+            )
+        if np.isnan(self.values).any():
+            raise ValueError(f"Expected numbers, got {int(np.isnan(self.values).sum())} scores that are NaN")
 
 
 @dataclass(frozen=True, slots=True)
