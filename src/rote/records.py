@@ -406,6 +406,23 @@ class PersonalDatum:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Identifier:
+    """A piece of personal data that a field of the original record holds, wherever the text has it, or not."""
+
+    example_id: str
+    field: str
+    """Path in the record: "patient.name", "visits[].doctor"."""
+    type: str
+    form: str
+    """As of `PersonalDatum`."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Type and form."""
+        return self.type, self.form
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PersonalItem:
     """Personal data in a generation. It leaked if it stands in members, and neither in the prompt nor in the base's text."""
 

@@ -36,6 +36,7 @@ __all__ = ["FORMAT", "PACKAGES", "Entry", "Run", "command_of", "encode", "file_h
 EXAMPLES = "examples.jsonl"
 DROPPED = "dropped.jsonl"
 READINGS = "readings.jsonl"
+IDENTIFIERS = "identifiers.jsonl"
 LEFT_OUT = "left-out.jsonl"
 LEFT_OUT_PROMPTS = "left-out-prompts.jsonl"
 LEFT_OUT_LOSSES = "left-out-losses-{model}.jsonl"
@@ -89,7 +90,7 @@ _NAMES = tuple(value for name, value in globals().items() if name.isupper() and 
 """Every file of a run but the manifest and those of single models."""
 _MISSING = "it is missing"
 _MADE_BY: Mapping[str, tuple[str, ...]] = {
-    "prepare": (EXAMPLES, DROPPED, CANARIES, READINGS, LEFT_OUT),
+    "prepare": (EXAMPLES, DROPPED, CANARIES, READINGS, IDENTIFIERS, LEFT_OUT),
     "generate": (
         PROMPTS,
         UNMEASURABLE,

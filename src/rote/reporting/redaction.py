@@ -13,7 +13,7 @@ from rote import runs
 from rote.personal_data.finding import Finder
 from rote.personal_data.recognized import TYPES, Key, Recognized
 from rote.personal_data.recognizing import BuiltInRecognizer
-from rote.records import AttentionMap, ExactRun, Example, Match, PersonalDatum, Prompt, Source, Span
+from rote.records import AttentionMap, ExactRun, Example, Identifier, Match, PersonalDatum, Prompt, Source, Span
 from rote.reporting.artifacts import Artifacts
 from rote.runs import Run
 from rote.scoring.leaks import CONTEXT_CHARS
@@ -58,11 +58,16 @@ MASK = "▮"
 class Redactor:
     """Replaces personal data by placeholders such as [EMAIL 1], numbered by type in the order in which they come.
 
-    Replaced is what counts (`rote.personal_data.finding.Finder`): what the built-in recogniser finds, and what is known.
+    Replaced is what counts (`rote.personal_data.finding.Finder`): what the built-in recogniser finds, and what is known;
+    besides numbers that only look like it (`rote.personal_data.look_alikes`), which count nowhere.
+
+    Args:
+        known: personal data of the run, by type and form.
+        identifiers: what fields of the records hold.
     """
 
-    def __init__(self, known: Iterable[Key]) -> None:
-        self._finder = Finder(BuiltInRecognizer(), known)
+    def __init__(self, known: Iterable[Key], identifiers: Iterable[Key] = ()) -> None:
+        self._finder = Finder(BuiltInRecognizer(), known, identifiers, with_look_alikes=True)
         self._numbers: dict[str, dict[str, int]] = {}
 
     def redact(self, text: str, *, before: str = "") -> Redacted:
@@ -104,7 +109,8 @@ class Redactor:
 def masked_maps(maps: Iterable[AttentionMap], run: Run) -> list[AttentionMap]:
     """The maps, with a mask for each token of personal data."""
     known = run.read(runs.PERSONAL_DATA, PersonalDatum) if run.has(runs.PERSONAL_DATA) else []
-    redactor = Redactor((datum.type, datum.form) for datum in known)
+    identifiers = run.read(runs.IDENTIFIERS, Identifier) if run.has(runs.IDENTIFIERS) else []
+    redactor = Redactor(((datum.type, datum.form) for datum in known), (item.key for item in identifiers))
     return [
         replace(one, read=redactor.masked(one.read), written=redactor.masked(one.written, before="".join(one.read)))
         for one in maps
@@ -120,7 +126,7 @@ def redacted(artifacts: Artifacts) -> Artifacts:
     known = [(datum.type, datum.form) for datum in artifacts.personal_data]
     # What another recogniser found in generations is found again by its letters.
     known += [(item.type, item.form) for item in artifacts.personal_items if item.type not in TYPES]
-    redactor = Redactor(known)
+    redactor = Redactor(known, (item.key for item in artifacts.identifiers))
     texts = {example.id: redactor.redact(example.text) for example in artifacts.examples.values()}
     written = {
         generation.id: redactor.redact(generation.text, before=artifacts.prompts[generation.prompt_id].text)
