@@ -213,6 +213,8 @@ class Soundness:
     """What was wrong in the ways that are not used."""
     notes: tuple[str, ...]
     """What was done to load the model."""
+    structure_dtype: str = ""
+    """Number format of the finest trial: float32 where a model in half precision was tried in float32 as well."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
