@@ -89,6 +89,8 @@ ATTENTION_HTML = "attention.html"
 _NAMES = tuple(value for name, value in globals().items() if name.isupper() and "." in str(value) and "{" not in value)
 """Every file of a run but the manifest and those of single models."""
 _MISSING = "it is missing"
+SHOWN_CHANGES = 3
+"""Of what makes an artifact stale, where there is more."""
 _MADE_BY: Mapping[str, tuple[str, ...]] = {
     "prepare": (EXAMPLES, DROPPED, CANARIES, READINGS, IDENTIFIERS, LEFT_OUT),
     "generate": (
@@ -123,6 +125,13 @@ def command_of(name: str) -> str:
     makers = {pattern: command for command, patterns in _MADE_BY.items() for pattern in patterns}
     fitting = (command for pattern, command in makers.items() if fnmatch.fnmatch(name, pattern.format(model="*")))
     return makers.get(name) or next(fitting, "score")
+
+
+def _listed(changes: Sequence[str]) -> str:
+    """The changes; of many their number and the first three."""
+    if len(changes) <= SHOWN_CHANGES + 1:
+        return ", ".join(changes)
+    return f"{len(changes)} changes: {', '.join(changes[:SHOWN_CHANGES])} …"
 
 
 class Run:
@@ -361,7 +370,7 @@ class Run:
         if new or not (changed or inputs):
             more = len(followers(self._artifacts(), name))
             others = f", with {more} artifacts that depend on it" if more else ""
-            self.echo(f"{name}: stale, {', '.join(new) or 'made by another version'}; making it again{others}")
+            self.echo(f"{name}: stale, {_listed(new) or 'made by another version'}; making it again{others}")
         self._said.update(changed)
 
     def _rows(

@@ -191,6 +191,13 @@ def _load(loaded: _Loaded, reader: ShapeReader, say: Echo) -> _Loaded:
         say(sentence)
     if sentence := fields_sentence(fields_used(loaded.identifying.identifiers())):
         say(f"{name}: {sentence}")
+    if config.text_unit == "file" and all(suffix_of(Path(file)) in TEXTS for file in files):
+        whole = (
+            "the whole file is one record"
+            if len(files) == 1
+            else f"each of the {len(files):,} text files is one record"
+        )
+        say(f"{name}: {whole}; where a file holds many, --text-unit line or --text-unit paragraph splits it")
     if loaded.dropped:
         say(f"{name}: left out: {counted(loaded.dropped)}{_hint(loaded.dropped)}")
     return loaded

@@ -42,6 +42,10 @@ _FORGETS_NOTHING = (
     "its numbers cannot be repeated (BigBird leaves block-sparse attention for good once it has read a short text: set "
     'attention_type to "original_full" in its config.json)'
 )
+_REMEDY = (
+    "Check that the folder is what was trained (tokenizer and config.json included) and try another version of "
+    "transformers; the page Models of the documentation lists what is known to work"
+)
 CAPACITIES = ("expert_capacity",)
 """Settings of a model's config that name a number of tokens from which on it computes otherwise."""
 
@@ -233,7 +237,8 @@ def _must_hold(model: LoadedModel, check: Callable[[Plain, LoadedModel], Finding
 def _refusal(model: LoadedModel, attempts: Sequence[_Attempt]) -> str:
     seen = "; ".join(f"{_way(attempt)}: {attempt.reason}" for attempt in attempts)
     return (
-        f"{model.source}: {type(model.model).__name__} cannot be audited, it is right in no way that was tried: {seen}"
+        f"{model.source}: {type(model.model).__name__} cannot be audited: however it is called, it says different things of "
+        f"the same text, so no number of it would be right. Tried: {seen}. {_REMEDY}"
     )
 
 
