@@ -40,10 +40,10 @@ def naive_sets(texts: list[str], threshold: float) -> set[frozenset[int]]:
     words = [plain_words(text) for text in texts]
     for i, first in enumerate(words):
         for j, second in enumerate(words[:i]):
-            longer = max(len(first), len(second))
-            is_short = min(len(first), len(second)) >= 5 and longer <= LONGEST_WORDS
+            shorter, longer = sorted((len(first), len(second)))
+            is_short = shorter >= 5 and longer <= LONGEST_WORDS
             changed = Levenshtein.distance(first, second)
-            if is_short and changed <= allowed_changes(longer, threshold=threshold):
+            if is_short and changed <= allowed_changes(shorter, threshold=threshold):
                 components.join(i, j)
     return as_sets(components, len(texts))
 

@@ -116,6 +116,8 @@ class TokenScores:
     """Number of scored tokens, those of the prompt included."""
     truncated: bool
     """The text was longer than the model's context; only the part that fits was scored."""
+    token_hash: str = ""
+    """Of the ids of the scored tokens; "" in runs that were made before it was kept."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

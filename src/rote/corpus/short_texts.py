@@ -2,7 +2,7 @@
 
 One changed word is in five 5-grams, so the Jaccard similarity of 5-grams sees it only from 49 words on (at 0.8). Texts of
 5 to 100 words are therefore compared word by word, too: two are near-duplicates if their Levenshtein distance in words is
-at most one in five words of the longer one (`MOST_CHANGED`; less where the threshold is over 0.8), rounded. An
+at most one in five words of the shorter one (`MOST_CHANGED`; less where the threshold is over 0.8), rounded. An
 instruction that many records share does not count among these words, so that two short answers to it are no
 near-duplicates; but where at most one word in fifteen of the whole differs they are: a name in a long template.
 
@@ -69,7 +69,7 @@ class _Short:
 
 
 def allowed_changes(words: int, *, threshold: float) -> int:
-    """Words that may differ between two texts, by the number of words of the longer one that count.
+    """Words that may differ between two texts, by the number of words of the shorter one that count.
 
     >>> [allowed_changes(words, threshold=0.8) for words in (5, 8, 12, 30)]
     [1, 2, 2, 6]
@@ -92,7 +92,7 @@ def is_variant(first: str, second: str, *, threshold: float) -> bool:
     shorter, longer = sorted((len(one), len(other)))
     if shorter < SHINGLE or longer > LONGEST_WORDS:
         return False
-    return Levenshtein.distance(one, other) <= allowed_changes(longer, threshold=threshold)
+    return Levenshtein.distance(one, other) <= allowed_changes(shorter, threshold=threshold)
 
 
 def join_variants(text_of: Callable[[int], str], components: Components, *, most: int, threshold: float) -> None:
@@ -110,7 +110,7 @@ def join_variants(text_of: Callable[[int], str], components: Components, *, most
     if not len(short.number):
         return
     comparison = _Comparison.of(short, components, most, threshold)
-    for run in _runs(short, comparison.allowed[short.sizes]):
+    for run in _runs(short, comparison.changes):
         if len({*map(components.find, short.number[run].tolist())}) == 1:
             continue
         blocks = [run[at : at + BLOCK] for at in range(0, len(run), BLOCK)]
@@ -124,36 +124,32 @@ class _Comparison:
     """What is needed to compare blocks of short texts."""
 
     short: _Short
-    own: Indices
-    """Words of each text that are not of an instruction."""
+    changes: Indices
+    """Words of each text that may differ; of two texts the smaller number counts."""
     spelled: Sequence[str]
-    allowed: Indices
-    """By the number of words."""
-    in_template: Indices
     components: Components
 
     @classmethod
     def of(cls, short: _Short, components: Components, most: int, threshold: float) -> "_Comparison":
         own = short.sizes - _instruction(short, most, is_end=False) - _instruction(short, most, is_end=True)
-        allowed, in_template = (
-            np.array([method(words, threshold=threshold) for words in range(LONGEST_WORDS + 1)], np.int64)
-            for method in (allowed_changes, allowed_in_template)
-        )
-        return cls(short, own.clip(0), short.spelled(), allowed, in_template, components)
+        words = range(LONGEST_WORDS + 1)
+        allowed = np.array([allowed_changes(count, threshold=threshold) for count in words], np.int64)
+        in_template = np.array([allowed_in_template(count, threshold=threshold) for count in words], np.int64)
+        changes = np.maximum(allowed[own.clip(0)] * (own > 0), in_template[short.sizes])
+        return cls(short, changes, short.spelled(), components)
 
     def join(self, block: Indices, other: Indices) -> None:
         """Joins each text of a block with those of the other one that are near it."""
         numbers, sizes = self.short.number, self.short.sizes
         sets = {self.components.find(number) for texts in (block, other) for number in numbers[texts].tolist()}
-        cutoff = int(self.allowed[max(sizes[block].max(), sizes[other].max())])
+        cutoff = int(min(self.changes[block].max(), self.changes[other].max()))
         if len(sets) == 1 or sizes[block].min() - sizes[other].max() > cutoff:
             return
         strings = ([self.spelled[text] for text in texts.tolist()] for texts in (block, other))
         changed = cdist(*strings, scorer=Levenshtein.distance, score_cutoff=cutoff, dtype=np.uint8)
         first, second = np.nonzero(changed <= cutoff)
         first, second, changed = block[first], other[second], changed[first, second]
-        whole, own = (np.maximum(counted[first], counted[second]) for counted in (sizes, self.own))
-        is_near = (changed <= np.maximum(self.allowed[own], self.in_template[whole])) & (first != second)
+        is_near = (changed <= np.minimum(self.changes[first], self.changes[second])) & (first != second)
         for one, two in zip(numbers[first[is_near]].tolist(), numbers[second[is_near]].tolist(), strict=True):
             self.components.join(one, two)
 

@@ -15,7 +15,7 @@ from rote.errors import ModelError
 from rote.generation.tokens import length_batches, model_encoder, prompt_room, sharing, suppressed_ids
 from rote.models import LoadedModel
 from rote.progress import track
-from rote.records import Prompt, TokenScores
+from rote.records import Prompt, TokenScores, content_id
 from rote.scoring.logits import Reader, TextPass
 from rote.scoring.schemes import PLAIN, Scheme
 from rote.scoring.statistics import empty_columns, fill
@@ -183,6 +183,7 @@ def score_prompts(
             prompt_tokens=item.prompt_tokens,
             tokens=len(item.text.scored),
             truncated=item.truncated,
+            token_hash=content_id(" ".join(map(str, item.text.scored))),
         )
         for prompt, item, key in zip(prompts, passes, keys, strict=True)
     ]
