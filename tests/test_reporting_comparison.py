@@ -61,11 +61,11 @@ def test_whether_the_rendering_fits_is_said_of_each_run_and_of_one_record(
 ) -> None:
     folders = [tmp_path / "right", tmp_path / "doubtful", tmp_path / "untried"]
     for folder, low in zip(folders, (1.8, -0.3, None), strict=True):
-        run = make_run(folder, strength=1.0)
+        make_run(folder, strength=1.0)
         if low is not None:
             learned = Difference(low + 0.2, low, low + 0.4)
             loss = RenderingLoss("as audited", "", 12, 1.0, 1.2 + low, 9.0, learned, None, None)
-            run.write(RENDERINGS, [loss], settings={})
+            Run(folder).write(RENDERINGS, [loss], settings={})
     comparison.compare(folders, tmp_path / "comparison.html")
     said = " ".join(capsys.readouterr().out.split())
     assert "right: Rendering: nothing speaks against it (loss on members' completions 1.00 nats" in said
