@@ -117,6 +117,8 @@ class TokenScores:
     """Number of scored tokens, those of the prompt included."""
     truncated: bool
     """The text was longer than the model's context; only the part that fits was scored."""
+    token_hash: str = ""
+    """Of the ids of the scored tokens; "" in runs that were made before it was kept."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -214,6 +216,8 @@ class Soundness:
     """What was wrong in the ways that are not used."""
     notes: tuple[str, ...]
     """What was done to load the model."""
+    structure_dtype: str = ""
+    """Number format of the finest trial: float32 where a model in half precision was tried in float32 as well."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -404,6 +408,23 @@ class PersonalDatum:
     """In how many members it stands."""
     nonmembers: int
     source: Source
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identifier:
+    """A piece of personal data that a field of the original record holds, wherever the text has it, or not."""
+
+    example_id: str
+    field: str
+    """Path in the record: "patient.name", "visits[].doctor"."""
+    type: str
+    form: str
+    """As of `PersonalDatum`."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Type and form."""
+        return self.type, self.form
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

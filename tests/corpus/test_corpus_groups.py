@@ -196,12 +196,12 @@ def text_of(seed: int, words: int = 40) -> str:
 
 
 def test_contaminated_nonmembers_are_dropped_with_the_members_line(tmp_path: Path) -> None:
-    near = text_of(1).split()
+    near = text_of(1, 120).split()
     members = [{"text": text_of(0)}, {"prompt": PASSAGE, "completion": text_of(2)}, {"text": " ".join(near)}]
     nonmembers = [
         {"prompt": PASSAGE, "completion": text_of(3)},
-        {"text": " ".join(near[3:])},  # 33 of 36 shingles
-        {"text": " ".join(near[6:])},  # 30 of 36, but 30 of 33 of the one before
+        {"text": " ".join(near[10:])},  # 106 of 116 shingles
+        {"text": " ".join(near[20:])},  # 96 of 116, but 96 of 106 of the one before
         {"text": " ".join([*near[20:30], *text_of(5).split()])},
         {"text": text_of(4)},
     ]

@@ -381,3 +381,39 @@ def test_every_record_is_an_example_or_dropped(tmp_path_factory: pytest.TempPath
         == len(rows) + 1
     )
     assert all(example.text == example.prompt + example.completion for example in corpus.members)
+
+
+def test_a_text_file_that_is_one_record_says_so_and_how_it_is_split(tmp_path: Path) -> None:
+    path = tmp_path / "all.txt"
+    path.write_text("One line.\nAnother line.\n", encoding="utf-8")
+    said = " ".join(read(path).notes)
+    assert (
+        f"{path}: the whole file is one record; where a file holds many, --text-unit line or --text-unit paragraph"
+        in said
+    )
+    assert "one record" not in " ".join(read(path, text_unit="line").notes)
+
+
+@pytest.mark.parametrize(
+    ("value", "held"),
+    [
+        (["First.", "Second."], r"a list of 2: \['First.', 'Second.'\] …; its first text is 'body.paragraphs.0'"),
+        ([{"id": 3, "text": "First."}], r"a list of 1: .*its first text is 'body.paragraphs.0.text'"),
+        ({"id": 3, "text": "First."}, r"an object: .*its first text is 'body.paragraphs.text'"),
+        ([], r"not text, found \[\]"),
+        ([1, 2], r"a list of 2: \[1, 2\]"),
+    ],
+)
+def test_a_field_that_is_no_text_shows_what_it_holds_and_a_path_that_is_read(
+    tmp_path: Path, value: object, held: str
+) -> None:
+    path, said = jsonl(tmp_path / "a.jsonl", [{"body": {"paragraphs": value}}]), list[str]()
+    config = CorpusConfig(members=str(path), completion_field="body.paragraphs")
+    with pytest.raises(TooManyBadRecords, match=held):
+        read_corpus(config, echo=said.append)
+    assert "body.paragraphs: no record of this shape could be read" in " ".join(said)
+
+
+def test_the_proposed_path_is_read(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{"body": {"paragraphs": [{"id": 3, "text": "First."}]}}])
+    assert texts(read(path, completion_field="body.paragraphs.0.text")) == ["First."]

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rote.personal_data.finding import Finder
+from rote.personal_data.look_alikes import NUMBER
 from rote.personal_data.plain import plain_of
 from rote.personal_data.recognizing import BuiltInRecognizer
+from rote.personal_data.redaction import Redactor
 from rote.records import Span
-from rote.reporting.redaction import Redactor
 
 RECOGNIZER = BuiltInRecognizer()
 KNOWN = [
@@ -32,7 +33,11 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 def test_what_counts_is_replaced_and_nothing_else_and_nothing_is_left(text: str, known: list[tuple[str, str]]) -> None:
     finder, redactor = Finder(RECOGNIZER, known), Redactor(known)
     items, shown = finder.find(text), redactor.redact(text)
-    assert [item.span for item in items] == [one.original for one in shown.replaced]
+    wide = Finder(RECOGNIZER, known, with_look_alikes=True).find(text)
+    assert [item.span for item in wide] == [one.original for one in shown.replaced]
+    if not any(item.type == NUMBER for item in wide):  # beside a masked number other things may be found
+        assert [item.span for item in wide] == [item.span for item in items]
+    assert all(any(item.span.overlap(one.span) == len(item.span) for one in wide) for item in items)
     assert all(one.span.end <= other.span.start for one, other in pairwise(items))
     assert finder.find(shown.text) == []
     assert redactor.redact(shown.text).text == shown.text
@@ -45,10 +50,12 @@ def test_a_generation_is_read_with_the_end_of_its_prompt_in_both(prompt: str, ge
     from rote.scoring.leaks import written_data
 
     counted = written_data(prompt, generated, Finder(RECOGNIZER, KNOWN))
-    replaced = Redactor(KNOWN).redact(generated, before=prompt).replaced
-    assert {item.span for item in counted} <= {one.original for one in replaced}
-    more = [one for one in replaced if one.original not in {item.span for item in counted}]
-    assert all(one.original.start == 0 for one in more)  # less than half of it was generated
+    shown = Redactor(KNOWN).redact(generated, before=prompt)
+    spans = {item.span for item in counted}
+    assert all(any(span.overlap(one.original) == len(span) for one in shown.replaced) for span in spans)
+    more = [one for one in shown.replaced if one.original not in spans]
+    if f"[{NUMBER} " not in shown.text:  # beside a masked number other things may be found
+        assert all(one.original.start == 0 for one in more)  # less than half of it was generated
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,7 +1,9 @@
 """Personal data: published examples of each check, what is no personal data, hostile text, forms of the same thing."""
 
+import re
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from rote.personal_data.checks import is_social_security_number, passes_luhn, passes_mod_97
 from rote.personal_data.finding import Finder
+from rote.personal_data.national_ids import BY_COUNTRY, NATIONAL_IDS
 from rote.personal_data.recognized import TYPES
 from rote.personal_data.recognizing import BuiltInRecognizer
 
@@ -381,3 +384,9 @@ def test_time_grows_with_the_length_alone(piece: str) -> None:
         finder.find(piece * (chars // len(piece)))
         times.append(time.process_time() - start)
     assert times[1] < 12 * times[0] + 0.2  # four times the text
+
+
+def test_the_docs_count_the_national_numbers_as_they_are() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "method.md").read_text(encoding="utf-8")
+    (counts,) = re.findall(r"(\d+) kinds of numbers of (\d+) countries", text)
+    assert tuple(map(int, counts)) == (len(NATIONAL_IDS), len(BY_COUNTRY))

@@ -19,7 +19,7 @@ from rote.records import Estimate, Example, RenderingPass
 from rote.rendering.judging import LEAST_NATS, judge, rendering_losses
 from rote.rendering.layouts import AUDITED, answers_of, layouts
 from rote.rendering.record import COMPLETION, PROMPT_ENDS, record_lines
-from rote.rendering.sentences import lead, others, summary
+from rote.rendering.sentences import brief, lead, others, summary
 from rote.rendering.trying import TRIED_RECORDS, tried_members, try_layouts
 from rote.scoring.gates import Gate, check_gates
 
@@ -87,6 +87,9 @@ def test_a_model_that_learned_the_records_as_audited_is_not_accused() -> None:
     assert lead(found) == ""
     assert "1.00 nats a token, base model 3.00" in summary(found)
     assert "1.40 nats" in others(found)[0]
+    assert brief(found) == (
+        "Rendering: nothing speaks against it (loss on members' completions 1.00 nats a token, base model 3.00)."
+    )
 
 
 def test_a_rendering_that_was_learned_better_is_proposed() -> None:
@@ -102,6 +105,10 @@ def test_a_rendering_that_was_learned_better_is_proposed() -> None:
     assert not found.holds
     assert "1.40 nats a token as audited and 1.00" in lead(found)
     assert "--separator ''" in lead(found)
+    assert brief(found).startswith(
+        "Rendering: probably not that of the training (loss on members' completions 1.40 nats"
+    )
+    assert brief(found).endswith("1.00 with “other”: audit again with --separator '').")
 
 
 @pytest.mark.parametrize(("other", "holds"), [(1.2, True), (1.1, False)])

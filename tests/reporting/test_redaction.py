@@ -13,9 +13,10 @@ from report_data import Made, Page, make_run
 from rote import reporting, runs
 from rote.cli import main
 from rote.personal_data.recognizing import BuiltInRecognizer
+from rote.personal_data.redaction import MASK, Redactor
 from rote.records import AttentionMap, Generation, PersonalDatum, PersonalItem, Prompt, Source, Span
 from rote.reporting.artifacts import read_artifacts
-from rote.reporting.redaction import MASK, Redactor, masked_maps, redacted
+from rote.reporting.redaction import masked_maps, redacted
 from rote.reporting.terminal import show
 from rote.scoring.leaks import personal_data, personal_items
 

@@ -8,8 +8,11 @@ from test_reporting import TAGS, Page
 
 from report_data import make_run
 from rote.errors import RunError
+from rote.records import Difference, Example, RenderingLoss
 from rote.reporting import comparison
 from rote.reporting.comparison import ComparisonGroup, ComparisonRun
+from rote.reporting.terminal import show
+from rote.runs import EXAMPLES, RENDERINGS, Run
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +54,27 @@ def test_compare_writes_a_page_and_prints_its_tables(
     assert re.search(r"Verbatim passage +1 +4 +16", printed)
     assert re.search(r"Loss on the true +full +lora +head|Loss on the true continuation +full", printed)
     assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_whether_the_rendering_fits_is_said_of_each_run_and_of_one_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / "right", tmp_path / "doubtful", tmp_path / "untried"]
+    for folder, low in zip(folders, (1.8, -0.3, None), strict=True):
+        make_run(folder, strength=1.0)
+        if low is not None:
+            learned = Difference(low + 0.2, low, low + 0.4)
+            loss = RenderingLoss("as audited", "", 12, 1.0, 1.2 + low, 9.0, learned, None, None)
+            Run(folder).write(RENDERINGS, [loss], settings={})
+    comparison.compare(folders, tmp_path / "comparison.html")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "right: Rendering: nothing speaks against it (loss on members' completions 1.00 nats" in said
+    assert "doubtful: Rendering: in doubt, nothing shows that the model was trained on these records" in said
+    assert "untried: Rendering" not in said
+    assert "Rendering: in doubt" in Page((tmp_path / "comparison.html").read_text(encoding="utf-8")).text
+    for id_ in (None, Run(folders[1]).read(EXAMPLES, Example)[0].id):
+        show(Run(folders[1], must_exist=True), id_)
+        assert "Rendering: in doubt" in " ".join(capsys.readouterr().out.split())
 
 
 def test_there_is_one_chart_for_each_repeated_metric_with_a_line_for_each_run(runs: list[Path], tmp_path: Path) -> None:

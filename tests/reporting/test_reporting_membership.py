@@ -178,6 +178,11 @@ def test_curves_are_drawn_on_logarithmic_scales(made: Run) -> None:
             assert top <= round(y, 6) <= bottom
     middle = next(dot for dot in chart.dots if "41.0 % of the members at 1 % FPR" in dot.title)
     assert middle.x == pytest.approx(left + (right - left) / 3), "1 % lies a third of the way from 0.1 to 100 %"
+    given = roc_chart(replace(section, rates=("tpr@0.1", "passed@0.01")))
+    assert given is not None
+    as_given = "of the members over the threshold that 1 % of the non-members at hand exceed (threshold taken as given)"
+    assert any(as_given in dot.title for dot in given.dots), "as the column calls it"
+    assert not any("at 1 % FPR" in dot.title for dot in given.dots)
     assert roc_chart(replace(section, curves=())) is None
 
 

@@ -233,6 +233,15 @@ def test_what_is_stale_is_said_once_for_each_change(tmp_path: Path) -> None:
     ]
 
 
+def test_of_many_changes_the_number_and_three_are_said(tmp_path: Path) -> None:
+    names = [f"setting_{at:02}" for at in range(25)]
+    Run(tmp_path).make(CANDIDATES, chunks, settings=dict.fromkeys(names, 1))
+    said: list[str] = []
+    Run(tmp_path, echo=said.append).make(CANDIDATES, chunks, settings=dict.fromkeys(names, 2))
+    three = ", ".join(f"{name} was 1, is 2" for name in names[:3])
+    assert said[0] == f"candidates.jsonl: stale, 25 changes: {three} …; making it again"
+
+
 @pytest.mark.parametrize("name", ["config.toml", CANDIDATES, "report.html"])
 def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine", encoding="utf-8")

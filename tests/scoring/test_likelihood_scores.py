@@ -93,6 +93,11 @@ def test_what_is_over_the_base_model() -> None:
     assert list(score_against_base([own], {}, store)) == []
     (unlike,) = score_against_base([own], {"p": replace(base, tokens=9)}, store)
     assert unlike.reason == "the models read the text as 4 and as 9 tokens"
+    (unlike,) = score_against_base([replace(own, token_hash="a")], {"p": replace(base, token_hash="b")}, store)
+    assert unlike.value is None
+    assert unlike.reason == "the models read the text as 4 tokens each, but not as the same ones"
+    (same,) = score_against_base([replace(own, token_hash="a")], {"p": replace(base, token_hash="a")}, store)
+    assert same.reason is None
     (nothing,) = score_against_base([a_pass("none", count=0)], {"p": a_pass("none", model="base", count=0)}, store)
     assert nothing.reason == "no token to score"
 

@@ -3,13 +3,14 @@
 `read_corpus` does it all. Inside: `files` finds what a name stands for, `formats` and `tables` read rows out of files
 (`bounds`: what that may cost), `shapes` recognises their `fields`, `contents` and `chat` find what they say, `rendering`
 makes a prompt and a completion of it, `readings` keeps account of how, `near_duplicates` and `groups` find the records that belong together,
-`contamination` the non-members that are no control, `splits` draws, `reading` puts it together; `defects` says what can
+`identifiers` the personal data that fields hold, `contamination` the non-members that are no control, `splits` draws, `reading` puts it together; `defects` says what can
 be wrong with a record. `mixing` reads other tasks' records to train on beside the members. `canaries` draws secrets of known randomness (`secrets`) and plants them.
 """
 
 from rote.corpus.canaries import canaries_of, draw_canaries, plant, planted_examples, read_canaries
 from rote.corpus.chat import ChatTokenizer
 from rote.corpus.defects import Dropped, Reason, TooManyBadRecords
+from rote.corpus.identifiers import FieldUse, fields_sentence, fields_used
 from rote.corpus.mixing import read_mixed
 from rote.corpus.reading import Corpus, raw_rows, read_corpus
 from rote.corpus.readings import Reading, Recognised, Unused
@@ -21,6 +22,7 @@ __all__ = [
     "ChatTokenizer",
     "Corpus",
     "Dropped",
+    "FieldUse",
     "Parts",
     "Reading",
     "Reason",
@@ -33,6 +35,8 @@ __all__ = [
     "canaries_of",
     "draw",
     "draw_canaries",
+    "fields_sentence",
+    "fields_used",
     "other_renderings",
     "plant",
     "planted_examples",

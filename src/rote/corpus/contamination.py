@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from rote.corpus.defects import FOUND_CHARS, Dropped, Reason
 from rote.corpus.groups import Entry, Links
 from rote.corpus.near_duplicates import is_similar, shingles_of
+from rote.corpus.short_texts import is_variant
 
 MAX_COMPARED = 200
 """Members of its group that a non-member is compared with, to name the one it is like."""
@@ -39,7 +40,8 @@ def _why(entry: Entry, sharing: Sequence[Entry], group: Sequence[Entry], *, thre
         return _dropped(entry, "shares its context with a member", nearest)
     own = shingles_of(entry.own_text)
     for member in group[:MAX_COMPARED]:
-        if is_similar(own, shingles_of(member.own_text), threshold=threshold):
+        is_near = is_similar(own, shingles_of(member.own_text), threshold=threshold)
+        if is_near or is_variant(entry.own_text, member.own_text, threshold=threshold):
             return _dropped(entry, "near-duplicate of a member", member)
     return _dropped(entry, "linked to a member", group[0])
 

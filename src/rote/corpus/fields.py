@@ -51,10 +51,29 @@ def text_field(name: str, value: object) -> str:
         BadRecord: it is none, or not UTF-8.
     """
     if not isinstance(value, str):
-        raise BadRecord(name, "not text", shown(value))
+        raise BadRecord(name, "not text", _held(name, value))
     if has_surrogate(value):
         raise BadRecord(name, "invalid UTF-8", shown(value))
     return value
+
+
+def _held(name: str, value: object) -> str:
+    """What stands there instead of a text; of a list or object with the path of its first text, which would be read."""
+    path, inner = name, value
+    while isinstance(inner, (list, Mapping)) and inner:
+        keys = list(inner) if isinstance(inner, Mapping) else ["0"]
+        texts = [key for key in keys if isinstance(inner, Mapping) and isinstance(inner[key], str)]
+        key = (texts or keys)[0]
+        path, inner = f"{path}.{key}", inner[key] if isinstance(inner, Mapping) else inner[0]
+    if path == name:
+        return shown(value)
+    kind = f"a list of {len(value):,}" if isinstance(value, list) else "an object"
+    hint = (
+        f"; its first text is {path!r}, which a field flag can name"
+        if isinstance(inner, str) and len(path) < 80
+        else ""
+    )
+    return f"{kind}: {shown(value)[:60]} …{hint}" if hint else f"{kind}: {shown(value)}"
 
 
 def leaves(value: object) -> Iterator[str]:

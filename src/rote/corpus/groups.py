@@ -1,8 +1,8 @@
 """Which records belong together: the same text, nearly the same text, or the same context.
 
 Two records are linked if their texts are equal but for case and white space, if the word 5-gram Jaccard similarity of
-their texts (without an instruction or system message) is at least `corpus.near_duplicate` (0: no such links), if they
-share their context, or if they are of one split and the shorter one stands in the other in large part (overlapping
+their texts (without an instruction or system message) is at least `corpus.near_duplicate` (0: no such links), if they are
+short and at most one word in five differs (`short_texts`; 0 turns this off, too), if they share their context, or if they are of one split and the shorter one stands in the other in large part (overlapping
 chunks, the records of one chat or mail thread: `containment`; `corpus.near_duplicate` = 0 turns this off, too). A group
 is everything that links connect, whatever the order of the records.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from rote.corpus.near_duplicates import Components, join_near_duplicates
 from rote.corpus.overlaps import join_overlapping, most_sharing
 from rote.corpus.rendering import Parts
+from rote.corpus.short_texts import join_variants
 from rote.records import Example
 
 MIN_CONTEXT_CHARS = 50
@@ -73,7 +74,9 @@ def link(entries: Sequence[Entry], *, near_duplicate: float) -> Links:
     distinct = _join_equal([_hash(_normalised(entry.example.text)) for entry in entries], components)
     if near_duplicate > 0:
         alike = Components(len(distinct))
-        join_near_duplicates(lambda i: entries[distinct[i]].own_text, alike, threshold=near_duplicate)
+        text_of = [entries[number].own_text for number in distinct].__getitem__
+        join_near_duplicates(text_of, alike, threshold=near_duplicate)
+        join_variants(text_of, alike, most=most_sharing(len(entries)), threshold=near_duplicate)
         for i, number in enumerate(distinct):
             components.join(distinct[alike.find(i)], number)
         for split in ("member", "non-member"):

@@ -16,12 +16,13 @@ from rote.corpus.fields import paths_of, records_within
 from rote.corpus.files import Source, find, read_rows
 from rote.corpus.formats import Fields, Layout, Row, suffix_of
 from rote.corpus.groups import Entry, entry_of, group_ids, link
+from rote.corpus.identifiers import Identifying, fields_sentence, fields_used
 from rote.corpus.readings import Account, Reading
 from rote.corpus.rendering import ShapeReader
 from rote.corpus.shapes import SHAPES
 from rote.corpus.splits import draw, split
 from rote.errors import ConfigError, DataError
-from rote.records import Example, Split, content_id
+from rote.records import Example, Identifier, Split, content_id
 from rote.runs import Echo
 
 TEXTS = (".txt", ".md")
@@ -43,6 +44,8 @@ class Corpus:
     """How members and non-members were read: files, shapes, the template's source, fields that were not used."""
     left_out: tuple[Example, ...] = ()
     """Sound non-members that are no control, since members hold their text or one like it."""
+    identifiers: tuple[Identifier, ...] = ()
+    """Personal data that fields of the examples' records hold: names, mail addresses, numbers."""
 
     @property
     def examples(self) -> list[Example]:
@@ -97,7 +100,11 @@ def read_corpus(config: CorpusConfig, *, tokenizer: ChatTokenizer | None = None,
     readings = tuple(item.reading for item in (members, nonmembers) if item.reading is not None)
     left_out = tuple(sorted((*linked, *inside), key=lambda example: example.id))
     unsuitable = [*dropped, *unsuitable, *contained]
-    return Corpus(drawn_members, drawn_nonmembers, unsuitable, tuple(notes), digest, readings, left_out)
+    kept = {example.id for example in (*drawn_members, *drawn_nonmembers)}
+    identifiers = tuple(
+        item for loaded in (members, nonmembers) for item in loaded.identifying.identifiers() if item.example_id in kept
+    )
+    return Corpus(drawn_members, drawn_nonmembers, unsuitable, tuple(notes), digest, readings, left_out, identifiers)
 
 
 def raw_rows(
@@ -145,6 +152,7 @@ class _Loaded:
     canaries: Mapping[str, bool]
     """Texts that are no records, white space aside, and whether they were planted among the members."""
     account: Account
+    identifying: Identifying = field(default_factory=Identifying)
     entries: list[Entry] = field(default_factory=list)
     copies: Counter[str] = field(default_factory=Counter)
     dropped: list[Dropped] = field(default_factory=list)
@@ -181,6 +189,15 @@ def _load(loaded: _Loaded, reader: ShapeReader, say: Echo) -> _Loaded:
     )
     for sentence in loaded.reading.sentences():
         say(sentence)
+    if sentence := fields_sentence(fields_used(loaded.identifying.identifiers())):
+        say(f"{name}: {sentence}")
+    if config.text_unit == "file" and all(suffix_of(Path(file)) in TEXTS for file in files):
+        whole = (
+            "the whole file is one record"
+            if len(files) == 1
+            else f"each of the {len(files):,} text files is one record"
+        )
+        say(f"{name}: {whole}; where a file holds many, --text-unit line or --text-unit paragraph splits it")
     if loaded.dropped:
         say(f"{name}: left out: {counted(loaded.dropped)}{_hint(loaded.dropped)}")
     return loaded
@@ -227,6 +244,7 @@ def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Exam
     loaded.account.add(row.content, shape, content, parts)
     _check_canary(f"{parts.prompt}{parts.completion}", row, loaded)
     name = content_id(parts.prompt, parts.completion)
+    loaded.identifying.add(name, row.content)
     loaded.copies[name] += 1
     if name in places:
         raise BadRecord("", "duplicate", f"the same as {_place(places[name])}")

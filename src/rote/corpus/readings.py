@@ -74,7 +74,10 @@ class Reading:
         """What a reader must know to see whether these are the texts that were trained on."""
         shapes = ", ".join(f"{item.records:,} {item.shape}" for item in self.shapes)
         found = [f"{self.name}: {self.records:,} records, recognised as: {shapes or 'nothing'}"]
-        found += [f"{self.name}: {item.shape}: {item.rendering}" for item in self.shapes]
+        found += [
+            f"{self.name}: {item.shape}: {item.rendering or 'no record of this shape could be read'}"
+            for item in self.shapes
+        ]
         if len(self.files) > 1 or self.part:
             named = ", ".join(self.files[:FILES_NAMED]) + (" …" if len(self.files) > FILES_NAMED else "")
             split = f", split {self.part}" if self.part else ""

@@ -107,7 +107,7 @@ def apply_adapter(adapter: str, load_base: "Callable[[], PreTrainedModel]", prob
 
     config = adapter_config(adapter)
     _check_initialisation(adapter, config)
-    with reading(f"{adapter}: does not fit the model"), warnings.catch_warnings():
+    with reading(f"{adapter}: does not fit the model", remedy=_remedy(config)), warnings.catch_warnings():
         warnings.filterwarnings("ignore")  # what peft warns of is tried here
         warnings.filterwarnings("error", message="Found missing adapter keys")
         base = load_base()
@@ -118,20 +118,20 @@ def apply_adapter(adapter: str, load_base: "Callable[[], PreTrainedModel]", prob
         adapted = inject(base, adapter, config)
         said = probe.log_probabilities(adapted)
         if _is_remade(adapted, adapter, plain, probe):
-            _check_repeatable(config, said, probe.log_probabilities(inject(load_base(), adapter, config)))
+            _check_repeatable(adapter, config, said, probe.log_probabilities(inject(load_base(), adapter, config)))
         tolerance = rounding(said, base.dtype)
         beside = largest_difference(said, probe.log_probabilities(adapted.get_base_model()))
         merged, why = _merged(adapted, said, probe, tolerance=_for_merging(tolerance, said, plain, base))
         if merged is not None:
             return Adapted(merged)
         if beside > tolerance:
-            raise ValueError(
-                f"what a {_kind(config)} adapter does is not in the model's layers alone, where rote would run it "
-                f"(differences of up to {beside:.2g} nats from peft's own model), and {why}"
+            raise ModelError(
+                f"{adapter}: cannot be measured: what a {_kind(config)} adapter does is not in the model's layers alone, where rote would run it "
+                f"(differences of up to {beside:.2g} nats from peft's own model), and {why}; audit a model that holds it merged"
             )
         del base, adapted
         adapted = inject(load_base(), adapter, config)
-        _check_sight(config, said, probe, adapted, tolerance=tolerance)
+        _check_sight(adapter, config, said, probe, adapted, tolerance=tolerance)
     note = f"the {_kind(config)} adapter is run beside the weights, not merged into them: {why}"
     return Adapted(cast("PreTrainedModel", adapted.get_base_model()), notes=(note,))
 
@@ -150,6 +150,11 @@ def inject(model: "PreTrainedModel", adapter: str, config: "PeftConfig") -> "Pef
     adapted.eval()
     _check_used(adapted, adapter)
     return adapted
+
+
+def _remedy(config: "PeftConfig") -> str:
+    named = str(getattr(config, "base_model_name_or_path", "") or "")
+    return "give the base model that it was trained on with --base" + (f" (it names {named})" if named else "")
 
 
 def _kind(config: "PeftConfig") -> str:
@@ -194,25 +199,25 @@ def _is_remade(adapted: "PeftModel", adapter: str, plain: "torch.Tensor", probe:
         return True
 
 
-def _check_repeatable(config: "PeftConfig", said: "torch.Tensor", again: "torch.Tensor") -> None:
+def _check_repeatable(adapter: str, config: "PeftConfig", said: "torch.Tensor", again: "torch.Tensor") -> None:
     apart = largest_difference(said, again)
     if apart > TWICE_NATS:
         start = getattr(config, "init_lora_weights", getattr(config, "init_weights", None))
-        raise ValueError(
-            f"loaded twice it gives other weights (log-probabilities differ by up to {apart:.2g} nats): its start "
+        raise ModelError(
+            f"{adapter}: cannot be measured: loaded twice it gives other weights (log-probabilities differ by up to {apart:.2g} nats): its start "
             f"({start!r}) is computed anew at random at each load, so that nobody can load what was trained; {CONVERT}"
         )
 
 
 def _check_sight(
-    config: "PeftConfig", said: "torch.Tensor", probe: Probe, adapted: "PeftModel", *, tolerance: float
+    adapter: str, config: "PeftConfig", said: "torch.Tensor", probe: Probe, adapted: "PeftModel", *, tolerance: float
 ) -> None:
     """Weights see what the model sees; layers beside them may look at the whole text."""
     shorter = replace(probe, places=max(1, len(said) // 2)).log_probabilities(adapted)
     apart = largest_difference(said[: len(shorter)], shorter)
     if apart > tolerance:
-        raise ValueError(
-            f"what the {_kind(config)} adapter does to a token depends on the tokens after it (log-probabilities differ by "
+        raise ModelError(
+            f"{adapter}: cannot be measured: what the {_kind(config)} adapter does to a token depends on the tokens after it (log-probabilities differ by "
             f"up to {apart:.2g} nats where the text ends earlier), so nothing it predicts can be scored"
         )
 

@@ -13,8 +13,8 @@ SHOWN_LINES = 4
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Raises a ModelError that begins with `what` for whatever a library raises inside.
+def reading(what: str, *, remedy: str = "") -> Iterator[None]:
+    """Raises a ModelError that begins with `what` and ends with the remedy for whatever a library raises inside.
 
     Everything is caught: the files are somebody's, and what a library raises on a strange one is no promise of it
     (AttributeError, RecursionError, OverflowError …).
@@ -24,7 +24,8 @@ def reading(what: str) -> Iterator[None]:
     except RoteError:
         raise
     except Exception as error:
-        raise ModelError(f"{what}: {reason(error)}") from error
+        ending = f"; {remedy}" if remedy and not _is_short_of_memory(error) else ""
+        raise ModelError(f"{what}: {reason(error).rstrip('.')}{ending}") from error
 
 
 def reason(error: Exception) -> str:

@@ -19,7 +19,7 @@ from rote.passes.logits import Reader, TextPass
 from rote.passes.schemes import PLAIN, Scheme
 from rote.passes.store import TokenStatistics, TokenStore
 from rote.passes.token_statistics import empty_columns, fill
-from rote.records import Prompt, TokenScores
+from rote.records import Prompt, TokenScores, content_id
 
 FORMAT = 2
 """Raised whenever the meaning of a stored number changes."""
@@ -183,6 +183,7 @@ def score_prompts(
             prompt_tokens=item.prompt_tokens,
             tokens=len(item.text.scored),
             truncated=item.truncated,
+            token_hash=content_id(" ".join(map(str, item.text.scored))),
         )
         for prompt, item, key in zip(prompts, passes, keys, strict=True)
     ]

@@ -66,7 +66,7 @@ def name_form(written: str) -> str:
     >>> name_form("José  O'Neil-Smith's")
     'jose oneil smith'
     """
-    words = re.sub(r"'s?$", "", written.strip()).replace("-", " ").replace(".", " ").split()
+    words = re.sub(r"'[sS]?$", "", written.strip()).replace("-", " ").replace(".", " ").split()
     return " ".join(filter(None, map(folded, words)))
 
 

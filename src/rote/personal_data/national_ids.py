@@ -153,27 +153,36 @@ def _pattern(shape: str, check: Callable[[str], bool], words: str = "") -> Patte
     return Pattern("NATIONAL_ID", re.compile(f"{_START}{shape}{_END}"), form, context)
 
 
-NATIONAL_IDS = (
-    _pattern(
-        r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]", _is_right_by_shape
+BY_COUNTRY: dict[str, tuple[Pattern, ...]] = {
+    "United Kingdom": (
+        _pattern(
+            r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]", _is_right_by_shape
+        ),
+        _pattern(r"\d{3}[ -]?\d{3}[ -]?\d{4}", _is_british_health, "NHS"),
     ),
-    _pattern(r"\d{3}[ -]?\d{3}[ -]?\d{4}", _is_british_health, "NHS"),
-    _pattern(r"[12] ?\d\d ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d\d|2[AB]) ?\d{3} ?\d{3} ?\d\d", _is_french),
-    _pattern(r"(?:\d{8}|[XYZ]-?\d{7})-?[A-Z]", _is_spanish),
-    _pattern(r"[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z]", _is_italian),
-    _pattern(r"\d{2} ?\d{3} ?\d{3} ?\d{3}", _is_german, r"Steuer-?(?:ID|Identifikationsnummer|nummer)|IdNr"),
-    _pattern(r"(?:19|20)?\d\d[01]\d[0-3]\d[-+]\d{4}", _is_swedish),
-    _pattern(r"[0-3]\d[01]\d\d\d[-+A]\d{3}[0-9A-Y]", _is_finnish),
-    _pattern(r"[0-7]\d[0-1]\d{3} ?\d{5}", _is_norwegian),
-    _pattern(r"\d{11}", _is_polish, "PESEL"),
-    _pattern(r"\d\d\.?\d\d\.?\d\d-?\d{3}\.?\d\d", _is_belgian, r"registre national|rijksregister\w*|NISS|INSZ"),
-    _pattern(r"\d{9}", _is_dutch, "BSN|burgerservicenummer|sofinummer"),
-    _pattern(r"756\.?\d{4}\.?\d{4}\.?\d\d", _is_swiss),
-    _pattern(r"\d{3}\.\d{3}\.\d{3}-\d\d", _is_brazilian),
-    _pattern(r"\d{11}", _is_brazilian, "CPF"),
-    _pattern(r"[1-9]\d{5}(?:19|20)\d\d[01]\d[0-3]\d{4}[0-9X]", _is_chinese),
-    _pattern(r"\d{4}[ -]?\d{4}[ -]?\d{4}", _is_indian, "aadhaar|uidai|uid"),
-    _pattern(r"\d{3}[ -]?\d{3}[ -]?\d{3}", passes_luhn, r"SIN|social insurance"),
-)
-"""United Kingdom, France, Spain, Italy, Germany, Sweden, Finland, Norway, Poland, Belgium, Netherlands, Switzerland, Brazil,
-China, India, Canada."""
+    "France": (_pattern(r"[12] ?\d\d ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d\d|2[AB]) ?\d{3} ?\d{3} ?\d\d", _is_french),),
+    "Spain": (_pattern(r"(?:\d{8}|[XYZ]-?\d{7})-?[A-Z]", _is_spanish),),
+    "Italy": (_pattern(r"[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z]", _is_italian),),
+    "Germany": (
+        _pattern(r"\d{2} ?\d{3} ?\d{3} ?\d{3}", _is_german, r"Steuer-?(?:ID|Identifikationsnummer|nummer)|IdNr"),
+    ),
+    "Sweden": (_pattern(r"(?:19|20)?\d\d[01]\d[0-3]\d[-+]\d{4}", _is_swedish),),
+    "Finland": (_pattern(r"[0-3]\d[01]\d\d\d[-+A]\d{3}[0-9A-Y]", _is_finnish),),
+    "Norway": (_pattern(r"[0-7]\d[0-1]\d{3} ?\d{5}", _is_norwegian),),
+    "Poland": (_pattern(r"\d{11}", _is_polish, "PESEL"),),
+    "Belgium": (
+        _pattern(r"\d\d\.?\d\d\.?\d\d-?\d{3}\.?\d\d", _is_belgian, r"registre national|rijksregister\w*|NISS|INSZ"),
+    ),
+    "Netherlands": (_pattern(r"\d{9}", _is_dutch, "BSN|burgerservicenummer|sofinummer"),),
+    "Switzerland": (_pattern(r"756\.?\d{4}\.?\d{4}\.?\d\d", _is_swiss),),
+    "Brazil": (
+        _pattern(r"\d{3}\.\d{3}\.\d{3}-\d\d", _is_brazilian),
+        _pattern(r"\d{11}", _is_brazilian, "CPF"),
+    ),
+    "China": (_pattern(r"[1-9]\d{5}(?:19|20)\d\d[01]\d[0-3]\d{4}[0-9X]", _is_chinese),),
+    "India": (_pattern(r"\d{4}[ -]?\d{4}[ -]?\d{4}", _is_indian, "aadhaar|uidai|uid"),),
+    "Canada": (_pattern(r"\d{3}[ -]?\d{3}[ -]?\d{3}", passes_luhn, r"SIN|social insurance"),),
+}
+"""Some countries have more than one number: the United Kingdom (National Insurance, NHS), Brazil (CPF, with points and bare)."""
+NATIONAL_IDS = tuple(pattern for patterns in BY_COUNTRY.values() for pattern in patterns)
+"""Whoever may claim characters first, first."""

@@ -95,6 +95,8 @@ _IBAN = re.compile(
     + r")(?![A-Za-z0-9])",
     re.IGNORECASE | re.ASCII,
 )
+IBAN_COUNTRIES = tuple(_IBAN_CHARS)
+"""Codes of the countries whose accounts have an IBAN."""
 _CARD_ISSUERS = re.compile(
     r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}|"
     r"3(?:0[0-5]|[68]\d)\d{11}|(?:6011|65\d\d|64[4-9]\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}"

@@ -6,6 +6,7 @@ and digits, full-width and mathematical letters. A line break stays one.
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -47,6 +48,10 @@ class Plain:
     text: str
     starts: Sequence[int]
     ends: Sequence[int]
+
+    def placed(self, span: Span) -> Span:
+        """Where a span of the original stands in the plain text; it must cover whole characters of it."""
+        return Span(bisect_left(self.starts, span.start), bisect_right(self.ends, span.end))
 
     def original(self, span: Span) -> Span:
         """The span of the original text that a non-empty span of the plain text stands for."""

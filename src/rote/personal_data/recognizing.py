@@ -17,7 +17,7 @@ from rote.personal_data.patterns import (
 )
 from rote.personal_data.recognized import Recognized, without_overlaps
 
-RULES = 2
+RULES = 3
 """Raised when the rules find other things in the same text: artifacts of other rules are made again."""
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from rote.models.tokens import TokenEncoder
+from rote.personal_data.recognized import Key
+from rote.personal_data.redaction import MASK, Redactor
 from rote.records import Example, Prompt
-from rote.reporting.redaction import MASK, Redactor
 
 BETWEEN = "¦"
 """Stands between two tokens."""
@@ -15,7 +16,9 @@ FIRST_TOKENS, LAST_TOKENS = 80, 20
 ESCAPES = str.maketrans({"\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
-def record_lines(example: Example, prompt: Prompt, encoder: TokenEncoder, *, show_pii: bool) -> list[str]:
+def record_lines(
+    example: Example, prompt: Prompt, encoder: TokenEncoder, *, show_pii: bool, identifiers: Sequence[Key] = ()
+) -> list[str]:
     """The record in lines of text.
 
     Causal models: one line, with a mark where the completion begins and one where the prompt of the audit ends.
@@ -25,15 +28,16 @@ def record_lines(example: Example, prompt: Prompt, encoder: TokenEncoder, *, sho
         example: the record.
         prompt: its prompt in the audit.
         encoder: of the audited model.
-        show_pii: show personal data, not masks; masked is what the built-in recogniser finds.
+        show_pii: show personal data, not masks; masked is what the built-in recogniser finds, and `identifiers`.
+        identifiers: what fields of the records hold.
     """
     place = f"{example.file}, line {example.line}" if example.file else f"record {example.id}"
-    read = encoder.prompt(prompt)
+    read, redactor = encoder.prompt(prompt), None if show_pii else Redactor([], identifiers)
     before, after = encoder.around(is_rendered=prompt.is_rendered)
     lead = [_named(encoder, token) for token in before]
     if encoder.is_encoder_decoder:
-        shown = [*lead, *_tokens(prompt.text, encoder, show_pii), *(_named(encoder, token) for token in after)]
-        written = _tokens(prompt.reference, encoder, show_pii)
+        shown = [*lead, *_tokens(prompt.text, encoder, redactor), *(_named(encoder, token) for token in after)]
+        written = _tokens(prompt.reference, encoder, redactor)
         return [
             f"one record as the model reads it ({place}; {BETWEEN} between tokens), encoder, {len(read)} tokens:",
             f"  {_joined(shown)}",
@@ -43,7 +47,7 @@ def record_lines(example: Example, prompt: Prompt, encoder: TokenEncoder, *, sho
     marks = [(len(prompt.text), PROMPT_ENDS)]
     if example.prompt:
         marks.append((len(example.prompt), COMPLETION))
-    text = _tokens(example.text, encoder, show_pii, marks)
+    text = _tokens(example.text, encoder, redactor, marks)
     return [
         f"one record as the model reads it ({place}; {len(lead) + len(encoder.content(example.text))} tokens, {BETWEEN} "
         "between them):",
@@ -56,7 +60,9 @@ def _named(encoder: TokenEncoder, token: int) -> str:
     return str(encoder.tokenizer.convert_ids_to_tokens(token))
 
 
-def _tokens(text: str, encoder: TokenEncoder, show_pii: bool, marks: Sequence[tuple[int, str]] = ()) -> list[str]:
+def _tokens(
+    text: str, encoder: TokenEncoder, redactor: Redactor | None, marks: Sequence[tuple[int, str]] = ()
+) -> list[str]:
     """The pieces of the text that its tokens stand for, with the marks at their characters.
 
     Tokens that share a character are one piece.
@@ -67,7 +73,7 @@ def _tokens(text: str, encoder: TokenEncoder, show_pii: bool, marks: Sequence[tu
         if end > at:
             pieces.append(text[at:end])
             at = end
-    hidden = pieces if show_pii else list(Redactor([]).masked(pieces))
+    hidden = list(redactor.masked(pieces)) if redactor else pieces
     starts = [0, *accumulate(map(len, pieces))]
     shown = [
         _marked(piece, start, marks) if piece != MASK else piece for piece, start in zip(hidden, starts, strict=False)

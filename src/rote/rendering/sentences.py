@@ -41,6 +41,21 @@ def lead(found: Judgement) -> str:
     return " ".join(parts)
 
 
+def brief(found: Judgement) -> str:
+    """One line for tables and single records: whether the loss says that the data were rendered as in the training."""
+    audited = found.losses[0]
+    base = f", base model {audited.base:.2f}" if audited.base is not None else ""
+    losses = f"loss on members' completions {audited.tuned:.2f} nats a token{base}"
+    if found.likely is not None:
+        likely = f"{found.likely.tuned:.2f} with “{found.likely.rendering}”: audit again with {found.likely.remedy}"
+        return f"Rendering: probably not that of the training ({losses}; {likely})."
+    if found.is_unlearned:
+        return f"Rendering: in doubt, nothing shows that the model was trained on these records as rendered ({losses})."
+    if found.is_worse_than_guessing:
+        return f"Rendering: in doubt, the loss is above that of guessing ({losses})."
+    return f"Rendering: nothing speaks against it ({losses})."
+
+
 def summary(found: Judgement) -> str:
     """One sentence where nothing speaks against the rendering: the losses and how many renderings were tried."""
     audited, others = found.losses[0], found.losses[1:]

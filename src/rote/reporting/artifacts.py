@@ -15,6 +15,7 @@ from rote.records import (
     ExactRun,
     Example,
     Generation,
+    Identifier,
     Match,
     PersonalDatum,
     PersonalItem,
@@ -61,6 +62,8 @@ class Artifacts:
     """Of the detector: texts with planted passages."""
     personal_data: Sequence[PersonalDatum]
     personal_items: Sequence[PersonalItem]
+    identifiers: Sequence[Identifier] = ()
+    """Personal data that fields of the records hold."""
     originals: Mapping[Match, Match] = field(default_factory=dict)
     """Of matches whose spans are of redacted texts: the match as it was found."""
 
@@ -110,6 +113,7 @@ def read_artifacts(run: Run) -> Artifacts:
         comparisons=_optional(run, runs.COMPARISONS, Comparison),
         trials=_optional(run, runs.DETECTOR, Trial),
         personal_data=_optional(run, runs.PERSONAL_DATA, PersonalDatum),
+        identifiers=_optional(run, runs.IDENTIFIERS, Identifier),
         personal_items=_optional(run, runs.PERSONAL_ITEMS, PersonalItem),
     )
 

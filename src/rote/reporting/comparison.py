@@ -32,7 +32,7 @@ from rote.reporting.populations import (
     is_by_text,
 )
 from rote.reporting.sections import figure_row
-from rote.reporting.terminal import figure_text, open_console, open_table
+from rote.reporting.terminal import figure_text, open_console, open_table, rendering_line
 from rote.reporting.utility import COLUMNS as UTILITY_POPULATIONS
 from rote.reporting.utility import METRICS as UTILITY
 from rote.reporting.verdict import verdict
@@ -89,6 +89,8 @@ class RunView:
 
     label: str
     verdict: str
+    rendering: str
+    """Whether the loss says that the data were rendered as in the training; "" where it was not tried."""
     signature: str
     link: str
 
@@ -181,7 +183,10 @@ def _view(group: ComparisonGroup, out: Path) -> GroupView:
         title=group.title,
         note=group.note,
         warnings=tuple(_differences(runs)),
-        runs=tuple(RunView(one.label, _verdict(one), one.run.signature(), _link(one.run, out)) for one in runs),
+        runs=tuple(
+            RunView(one.label, _verdict(one), rendering_line(one.run), one.run.signature(), _link(one.run, out))
+            for one in runs
+        ),
         metrics=(*_by_population(runs), *_drawn(runs), *_written(runs)),
         membership=(*_by_score(runs), *_beside_the_first(runs)),
         utility=tuple(_utility(runs)),
@@ -341,6 +346,9 @@ def _print(title: str, groups: Sequence[GroupView]) -> None:
         console.print(Text(visible(group.note)))
         for warning in group.warnings:
             console.print(Text(visible(warning), style="bold red"))
+        for run in group.runs:
+            if run.rendering:
+                console.print(Text(visible(f"{run.label}: {run.rendering}")))
         for matrix in (one for one in (*group.metrics, *group.membership, *group.repeated) if one.title in printed):
             table = open_table([matrix.title, *matrix.columns])
             for name, row in zip(matrix.rows, matrix.cells, strict=True):

@@ -172,7 +172,7 @@ def roc_chart(section: MembershipSection) -> Chart | None:
         ]
         lines += [Line(*start, *end, f"path s{style}") for start, end in pairwise(_steps(points))]
         dots += [
-            Dot(across(fpr), up(rate), style, f"{name}: {percent(rate)} of the members at {100 * fpr:g} % FPR")
+            Dot(across(fpr), up(rate), style, f"{name}: {percent(rate)} of the members {_at(fpr, section.rates)}")
             for fpr in FALSE_POSITIVE_RATES[:2]
             if (rate := _rate_at(curve, fpr)) > LEAST_RATE
         ]
@@ -180,6 +180,14 @@ def roc_chart(section: MembershipSection) -> Chart | None:
     title = "Members over the threshold, by non-members over it"
     description = "; ".join(dot.title for dot in dots)
     return Chart(title, description, bottom + 44, tuple(lines), tuple(dots), tuple(labels), tuple(legend))
+
+
+def _at(fpr: float, rates: Sequence[str]) -> str:
+    """What a point of the picture is, as the table's column calls it."""
+    if f"tpr@{fpr:g}" in rates:
+        return f"at {100 * fpr:g} % FPR"
+    title = rate_title(f"passed@{fpr:g}")
+    return title[0].lower() + title[1:]
 
 
 def _row(metric: str, separations: Sequence[Separation], rates: Sequence[str], over_base: str) -> AttackRow:

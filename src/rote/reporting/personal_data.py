@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rote.config import AuditConfig
+from rote.corpus.identifiers import fields_sentence, fields_used
 from rote.reporting.artifacts import Artifacts
 from rote.reporting.populations import BASE, MEMBERS, NON_MEMBERS, TRUE_SUFFIX
 from rote.reporting.sections import FigureRow, FigureSection, figure_row
@@ -66,6 +67,8 @@ def _notes(artifacts: Artifacts, config: AuditConfig) -> Iterator[str]:
     listed = ", ".join(f"{NAMES.get(kind, kind)}: {count:,}" for kind, count in sorted(counts.items()))
     what = f"The members hold {counts.total():,} different items ({listed})." if counts else ""
     yield what or "No personal data was recognised in the members."
+    if sentence := fields_sentence(fields_used(artifacts.identifiers)):
+        yield f"{sentence[0].upper()}{sentence[1:]}. A telling word of such a name counts alone, too."
     if not any(item.in_base is not None for item in artifacts.personal_items) and not _has_base(artifacts):
         yield "There is no base model: what it would have written was not subtracted."
     if config.scoring.pii == "built-in":

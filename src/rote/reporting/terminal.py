@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from rote.console.escaping import visible
 from rote.errors import RoteError
 from rote.records import KINDS, NOTHING, Condition, Generation, Kind, Match, Score, Span
+from rote.rendering.judging import judgement_of
+from rote.rendering.sentences import brief
 from rote.reporting import marks
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.canaries import CanarySection, epsilon_figure
@@ -71,9 +73,17 @@ def show(run: Run, id: str | None, *, show_pii: bool = False) -> int:
     if id is None:
         _print_report(console, report_of(artifacts, run, settings_of_run(run)), run)
         return 0
+    if line := rendering_line(run):
+        console.print(_plain(line))
     for generation in generations_of(id, artifacts):
         _print_case(console, case_of(generation, artifacts))
     return 0
+
+
+def rendering_line(run: Run) -> str:
+    """Whether the run's losses say that the data were rendered as in the training; "" where that was not tried."""
+    found = judgement_of(run)
+    return brief(found) if found else ""
 
 
 def generations_of(id: str, artifacts: Artifacts) -> list[Generation]:
@@ -144,7 +154,10 @@ def figure_text(shown: Figure) -> "Text":
 
 def _print_report(console: "Console", report: Report, run: Run) -> None:
     console.print(_heading(report.title))
-    console.print(_plain(report.verdict), "", sep="\n")
+    console.print(_plain(report.verdict))
+    if line := rendering_line(run):
+        console.print(_plain(line))
+    console.print("")
     for caveat in report.caveats:
         console.print(_plain(f"! {caveat}", "yellow"))
     console.print(_headline_table(report))

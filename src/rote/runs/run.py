@@ -33,6 +33,8 @@ from rote.runs.manifest import (
 from rote.records import Json, content_id, from_row, to_row
 
 _MISSING = "it is missing"
+SHOWN_CHANGES = 3
+"""Of what makes an artifact stale, where there is more."""
 Record = TypeVar("Record")
 Row: TypeAlias = dict[str, Json]
 Echo = Callable[[str], None]
@@ -46,6 +48,13 @@ def whole(records: Callable[[], Sequence[object]]) -> Callable[[int], Iterator[S
             yield records()
 
     return produce
+
+
+def _listed(changes: Sequence[str]) -> str:
+    """The changes; of many their number and the first three."""
+    if len(changes) <= SHOWN_CHANGES + 1:
+        return ", ".join(changes)
+    return f"{len(changes)} changes: {', '.join(changes[:SHOWN_CHANGES])} …"
 
 
 class Run:
@@ -284,7 +293,7 @@ class Run:
         if new or not (changed or inputs):
             more = len(followers(self._artifacts(), name))
             others = f", with {more} artifacts that depend on it" if more else ""
-            self.echo(f"{name}: stale, {', '.join(new) or 'made by another version'}; making it again{others}")
+            self.echo(f"{name}: stale, {_listed(new) or 'made by another version'}; making it again{others}")
         self._said.update(changed)
 
     def _rows(

@@ -141,9 +141,11 @@ def _begins(reference: str, text: str) -> bool:
 
 def other_tokens(one: TokenScores, other: TokenScores) -> str | None:
     """Why two models' passes over a prompt cannot be compared token by token; None where they can."""
-    if (one.tokens, one.prompt_tokens) == (other.tokens, other.prompt_tokens):
-        return None
-    return f"the models read the text as {one.tokens} and as {other.tokens} tokens"
+    if (one.tokens, one.prompt_tokens) != (other.tokens, other.prompt_tokens):
+        return f"the models read the text as {one.tokens} and as {other.tokens} tokens"
+    if one.token_hash and other.token_hash and one.token_hash != other.token_hash:
+        return f"the models read the text as {one.tokens} tokens each, but not as the same ones"
+    return None
 
 
 def _values(tokens: TokenStatistics, labels: Sequence[str], suffix_tokens: int) -> Iterator[tuple[str, float | None]]:

@@ -21,6 +21,7 @@ from rote.soundness.checks import (
     shorter_texts,
 )
 from rote.soundness.samples import draw_samples
+from rote.soundness.widening import can_widen, widened
 
 Result = TypeVar("Result")
 
@@ -40,6 +41,10 @@ WAYS: tuple[tuple[Batching, bool], ...] = (
 _FORGETS_NOTHING = (
     "its numbers cannot be repeated (BigBird leaves block-sparse attention for good once it has read a short text: set "
     'attention_type to "original_full" in its config.json)'
+)
+_REMEDY = (
+    "Check that the folder is what was trained (tokenizer and config.json included) and try another version of "
+    "transformers; the page Models of the documentation lists what is known to work"
 )
 CAPACITIES = ("expert_capacity",)
 """Settings of a model's config that name a number of tokens from which on it computes otherwise."""
@@ -74,6 +79,9 @@ class _Attempt:
 def trial(prompted: Sequence[PromptPass], model: LoadedModel, *, name: str, new_tokens: int) -> Soundness:
     """Tries the model on parts of the texts that it will read; a few hundred tokens.
 
+    In half precision a fault may be smaller than rounding. A model of up to `MOST_WEIGHTS` weights is tried in float32
+    first; the ways that were wrong there are not tried again.
+
     Args:
         prompted: passes over prompts and references; the samples are cut from the longest of them.
         model: as loaded.
@@ -86,6 +94,30 @@ def trial(prompted: Sequence[PromptPass], model: LoadedModel, *, name: str, new_
     Raises:
         ModelError: in no way; names what was tried and what was seen.
     """
+    if not can_widen(model):
+        return _tried(prompted, model, name=name, new_tokens=new_tokens)
+    with widened(model):
+        wide = _tried(prompted, model, name=name, new_tokens=new_tokens)
+    way = (wide.batching, wide.uses_cache)
+    found = _tried(prompted, as_tried(model, wide), name=name, new_tokens=new_tokens, ways=WAYS[WAYS.index(way) :])
+    limits = [limit for limit in (wide.context_tokens, found.context_tokens) if limit is not None]
+    return replace(
+        found,
+        context_tokens=min(limits, default=None),
+        seen=tuple(dict.fromkeys((*wide.seen, *found.seen))),
+        structure_dtype=wide.dtype,
+    )
+
+
+def _tried(
+    prompted: Sequence[PromptPass],
+    model: LoadedModel,
+    *,
+    name: str,
+    new_tokens: int,
+    ways: Sequence[tuple[Batching, bool]] = WAYS,
+) -> Soundness:
+    """The trial in the number format that the weights have now."""
     before = len(model_encoder(model).before)
     texts, longest = [item.text for item in prompted], _longest(prompted, model, new_tokens)
     samples = draw_samples(texts, model, longest=longest, before=before)
@@ -105,7 +137,7 @@ def trial(prompted: Sequence[PromptPass], model: LoadedModel, *, name: str, new_
     attempts: list[_Attempt] = []
     new = _new_tokens(model, new_tokens)
     full = _full_experts(model, new_tokens)
-    for batching, uses_cache in WAYS:
+    for batching, uses_cache in ways:
         if uses_cache and full:
             attempts.append(_Attempt(batching, uses_cache, (), Choices(0, 0), full))
             continue
@@ -130,6 +162,7 @@ def trial(prompted: Sequence[PromptPass], model: LoadedModel, *, name: str, new_
         generated=used.choices.tokens,
         seen=tuple(dict.fromkeys(f"{_way(one)}: {one.reason}" for one in attempts[:-1])),
         notes=model.notes,
+        structure_dtype=str(model.model.dtype).removeprefix("torch."),
     )
 
 
@@ -204,7 +237,8 @@ def _must_hold(model: LoadedModel, check: Callable[[Plain, LoadedModel], Finding
 def _refusal(model: LoadedModel, attempts: Sequence[_Attempt]) -> str:
     seen = "; ".join(f"{_way(attempt)}: {attempt.reason}" for attempt in attempts)
     return (
-        f"{model.source}: {type(model.model).__name__} cannot be audited, it is right in no way that was tried: {seen}"
+        f"{model.source}: {type(model.model).__name__} cannot be audited: however it is called, it says different things of "
+        f"the same text, so no number of it would be right. Tried: {seen}. {_REMEDY}"
     )
 
 

@@ -14,6 +14,7 @@ from rote.records import (
     Estimate,
     Example,
     Generation,
+    Identifier,
     Json,
     PersonalDatum,
     PersonalItem,
@@ -23,7 +24,7 @@ from rote.records import (
 from rote.runs import Run, whole
 
 if TYPE_CHECKING:
-    from rote.personal_data.recognized import Recognizer
+    from rote.personal_data.recognized import Key, Recognizer
     from rote.scoring.leaks import LeakInputs
     from rote.scoring.similarity import LexicalEncoder, SentenceEncoder
     from rote.scoring.utility import Task
@@ -95,8 +96,15 @@ def _leak_inputs(run: Run, generations: Sequence[Generation]) -> "LeakInputs":
         prompts=run.read(runs.PROMPTS, Prompt),
         generations=generations,
         known=run.read(runs.PERSONAL_DATA, PersonalDatum),
+        identifiers=identifiers_of(run),
         items=run.read(runs.PERSONAL_ITEMS, PersonalItem),
     )
+
+
+def identifiers_of(run: Run) -> "list[Key]":
+    """What fields of the records hold, by type and form; [] where no field holds personal data."""
+    found = run.read(runs.IDENTIFIERS, Identifier) if run.has(runs.IDENTIFIERS) else []
+    return sorted({item.key for item in found})
 
 
 def recognizer_of(config: AuditConfig) -> "Recognizer":
@@ -158,16 +166,18 @@ def _make_personal(config: AuditConfig, run: Run, generations: Sequence[Generati
 
     settings: dict[str, Json] = {"pii": config.scoring.pii, "model": config.scoring.pii_model, "rules": RULES}
 
+    named = [runs.IDENTIFIERS] if run.has(runs.IDENTIFIERS) else []
+
     def known() -> Sequence[PersonalDatum]:
-        return personal_data(run.read(runs.EXAMPLES, Example), recognizer_of(config))
+        return personal_data(run.read(runs.EXAMPLES, Example), recognizer_of(config), identifiers_of(run))
 
     def items() -> Sequence[PersonalItem]:
         prompts = {prompt.id: prompt for prompt in run.read(runs.PROMPTS, Prompt)}
         data = run.read(runs.PERSONAL_DATA, PersonalDatum)
-        return list(personal_items(generations, prompts, data, recognizer_of(config)))
+        return list(personal_items(generations, prompts, data, recognizer_of(config), identifiers_of(run)))
 
-    run.make(runs.PERSONAL_DATA, whole(known), settings=settings, inputs=[runs.EXAMPLES])
-    run.make(runs.PERSONAL_ITEMS, whole(items), settings=settings, inputs=[*inputs, runs.PERSONAL_DATA])
+    run.make(runs.PERSONAL_DATA, whole(known), settings=settings, inputs=[runs.EXAMPLES, *named])
+    run.make(runs.PERSONAL_ITEMS, whole(items), settings=settings, inputs=[*inputs, runs.PERSONAL_DATA, *named])
 
 
 def _is_by_prefix(run: Run) -> bool:

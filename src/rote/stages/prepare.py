@@ -54,6 +54,11 @@ def prepare(config: AuditConfig, run: Run) -> int:
     run.make(runs.EXAMPLES, whole(lambda: corpus.examples), settings={**settings, "found": [corpus.digest, places]})
     found = content_id(*map(str, corpus.readings))
     run.make(runs.READINGS, whole(lambda: corpus.readings), settings={**settings, "found": found})
+    if corpus.identifiers:
+        found = content_id(*map(str, corpus.identifiers))
+        run.make(runs.IDENTIFIERS, whole(lambda: corpus.identifiers), settings={**settings, "found": found})
+    else:
+        run.discard(runs.IDENTIFIERS)
     run.note(data_hash=corpus.digest, data_notes=list(corpus.notes))
     left_out.keep(run, corpus)
     planted.keep(config, run, corpus)

@@ -32,6 +32,7 @@ def show_record(config: AuditConfig, run: Run, tuned: tuple[str, str], prompts: 
     from rote.models import is_encoder_decoder, load_tokenizer
     from rote.models.tokens import token_encoder
     from rote.rendering.record import record_lines
+    from rote.stages.measures import identifiers_of
     from rote.stages.prompts import tokenizer_folder
 
     members = [example for example in run.read(runs.EXAMPLES, Example) if example.split == "member"]
@@ -43,7 +44,8 @@ def show_record(config: AuditConfig, run: Run, tuned: tuple[str, str], prompts: 
     tokenizer = load_tokenizer(tokenizer_folder(config.model, tuned), trust_remote_code=trust)
     encoder = token_encoder(tokenizer, is_encoder_decoder=is_encoder_decoder(tuned[0], trust_remote_code=trust))
     prompt = own.get(example.id, Prompt("", example.id, example.prompt, example.completion, example.is_rendered))
-    lines = record_lines(example, prompt, encoder, show_pii=config.reporting.show_pii)
+    identifiers = identifiers_of(run)
+    lines = record_lines(example, prompt, encoder, show_pii=config.reporting.show_pii, identifiers=identifiers)
     for line in lines:
         run.echo(line)
     run.note(shown_record=list(lines))
