@@ -113,7 +113,7 @@ def test_what_the_system_refuses_is_told_in_one_line(
     def full(config: object, run: object) -> int:
         raise OSError(28, "No space left on device", "models/x")
 
-    monkeypatch.setattr("rote.stages.prepare", full)
+    monkeypatch.setattr("rote.stages.prepare.prepare", full)
     assert run(capsys, "prepare", "--out", tmp_path) == (2, "rote: models/x: No space left on device\n")
 
 
@@ -213,7 +213,7 @@ def test_a_signal_ends_a_command_with_a_message_and_gives_the_folder_back(
         process.stdout.readline()
         process.send_signal(getattr(signal, number))
         assert process.wait(20) == code
-        assert process.stderr.read() == f"\nrote: {word}; the same command goes on where this one stopped\n"
+        assert process.stderr.read() == f"\nrote: {word}; the same command resumes where this one stopped\n"
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 

@@ -16,7 +16,7 @@ from rote.cli import main
 from rote.errors import RunError
 from rote.records import Estimate, Example, Generation, Prompt, Score, Separation, Trial
 from rote.retrieval import open_index
-from rote.runs import Run
+from rote.runs import Run, run
 
 NOT_COMPARED = {"manifest.json", "config.toml", "report.html", "report.json"}
 """These name the run folder or the files' places."""
@@ -420,7 +420,7 @@ def test_what_can_be_known_before_is_told_before_the_data_are_read(
 def _killed_at(event: int, call: Callable[[], int]) -> None:
     """Runs `call`, and kills this process without warning at its `event`-th write to the disk."""
     count = 0
-    write, encode = runs.write_atomically, runs.encode
+    write, encode = run.write_atomically, run.encode
 
     def tick() -> None:
         nonlocal count
@@ -432,12 +432,12 @@ def _killed_at(event: int, call: Callable[[], int]) -> None:
         tick()
         return write(path, content)
 
-    def ticking_encode(value: runs.Json) -> bytes:
+    def ticking_encode(value: object) -> bytes:
         if isinstance(value, list):  # a finished chunk is about to be appended
             tick()
         return encode(value)
 
-    runs.write_atomically, runs.encode = ticking_write, ticking_encode
+    run.write_atomically, run.encode = ticking_write, ticking_encode
     os._exit(call())
 
 

@@ -56,8 +56,8 @@ class Command:
 
 ALL = ("model", "corpus", "generation", "retrieval", "alignment", "scoring", "reporting")
 COMMANDS = (
-    Command("check", "look before you run: data, models, settings, what can be detected", "Reads the data, loads the models, tries them on a few texts and prints what an audit would do: records, defects, groups, prompts, how the models are used, missing controls, and the smallest rate that could be told from zero.", ALL, "out"),
-    Command("audit", "the whole audit: what does the model give back?", "Runs every stage that is not up to date: prepare, generate, retrieve, align, score, report. A run that was interrupted goes on where it stopped.", ALL, "out"),
+    Command("check", "look before you run: data, models, settings, what can be detected", "Reads the data, loads the models, tries them on a few texts and prints what an audit would do: records, defects, groups, prompts, how the models are used, missing controls, and the smallest rate that could be distinguished from zero.", ALL, "out"),
+    Command("audit", "the whole audit: what does the model give back?", "Runs every stage that is not up to date: prepare, generate, retrieve, align, score, report. A run that was interrupted resumes where it stopped.", ALL, "out"),
     Command("prepare", "stage 1: read, validate and group the records", "Reads the data, counts and writes what was dropped (dropped.jsonl), finds duplicate groups, and writes examples.jsonl. With --canaries it also writes the members with secrets planted among them, to train on.", ("corpus", "model"), "out"),
     Command("finetune", "stage 2: fine-tune a model on the members", "Trains --base on --members (full, head, lora or prompt) and writes a folder with final/, a checkpoint per epoch, training.json, and the members exactly as they were trained on.", ("model", "corpus", "finetuning"), "out"),
     Command("generate", "stage 3: prompt the models", "Cuts prompts from the prepared records, lets the tuned and the base model continue them, and scores the true continuations in one teacher-forced pass (and other forms of the texts, where scores need them).", ("model", "generation", "scoring"), "run"),
@@ -66,12 +66,12 @@ COMMANDS = (
     Command("score", "stage 6: scores, rates, intervals, controls", "Turns matches and token scores into scores and estimates. Checks --fail-above.", ("scoring",), "run"),
     Command("references", "train reference models for RMIA and LiRA", "Fine-tunes the base model several times, each time on a random half of members and non-members (LoRA by default; learning rate and epochs: as for `rote finetune`), and keeps what each of these models says of every record. `rote score` then adds RMIA, LiRA and counterfactual memorisation.", ("model", "finetuning", "references"), "run"),
     Command("attend", "stage 6b: where the model attends", "Measures for every layer and head how concentrated the tuned model's attention over its input is while it writes, compares memorised members with others of the same length, and how much of the records' own prompts the completions need. Writes attention.html. The run's scores must be made.", ("model", "attention", "reporting"), "run"),
-    Command("compress", "stage 6c: how short a prompt brings a record out (slow)", "Searches, by gradients, the shortest prompt after which the tuned model writes a record's text, for the members and non-members of the least loss, and the same under the base model. A text that comes out of a prompt shorter than itself is memorised. Slow: minutes for each record. The run's scores must be made; an interrupted search goes on where it stopped.", ("model", "compression"), "run"),
+    Command("compress", "stage 6c: how short a prompt brings a record out (slow)", "Searches, by gradients, the shortest prompt after which the tuned model writes a record's text, for the members and non-members of the least loss, and the same under the base model. A text that comes out of a prompt shorter than itself is memorised. Slow: minutes for each record. The run's scores must be made; an interrupted search resumes where it stopped.", ("model", "compression"), "run"),
     Command("report", "stage 7: the HTML page and report.json", "Writes report.html (self-contained) and report.json.", ("reporting", "scoring"), "run"),
     Command("show", "the results in the terminal", "Prints the verdict and the estimates of a run, or one record with its generation and training text side by side.", (), "runs"),
     Command("compare", "several runs beside each other", "Writes one HTML page that compares runs, and prints the table.", (), "runs"),
     Command("demo", "the embedded demonstration", "Fine-tunes the shipped base model on fictional clinic records three ways (full, LoRA, head-only), audits each, and compares them.", (), "demo"),
-    Command("study", "many audits that differ in named factors", "Reads a study (factors, their levels, the settings of all cells), trains each model once, audits every cell at equal epochs and, where the file asks for it, at matched validation loss, and writes study.html, table.parquet and table.csv. What is finished is not repeated; a cell that fails is told and the others finish.", (), "study"),
+    Command("study", "many audits that differ in named factors", "Reads a study (factors, their levels, the settings of all cells), trains each model once, audits every cell at equal epochs and, where the file asks for it, at matched validation loss, and writes study.html, table.parquet and table.csv. What is finished is not repeated; a failing cell is reported; the others still run.", (), "study"),
     Command("validate", "do the metrics measure what they say?", "Fine-tunes a model on records that are repeated 1 to 16 times, audits it, and holds every metric against the planted truth: members against non-members, repeated records against others, and the same audit with another batch size, in bfloat16 and with exchanged words in the prompts. Writes validation.html and validation.json.", (), "validate"),
     Command("theory", "sparse coding, a synthetic demonstration", "Fits a linear learner to synthetic texts and shows that the more of its input a task needs, the more of it can be had back; checks the error against its closed form. No language model and no record stands behind these numbers.", (), "theory"),
 )  # fmt: skip
@@ -113,10 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rote: {visible(str(error))}", file=sys.stderr)
         return USER_ERROR
     except Terminated:
-        print("\nrote: terminated; the same command goes on where this one stopped", file=sys.stderr)
+        print("\nrote: terminated; the same command resumes where this one stopped", file=sys.stderr)
         return TERMINATED
     except KeyboardInterrupt:
-        print("\nrote: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("\nrote: interrupted; the same command resumes where this one stopped", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = (str(error).splitlines() or [""])[0]
         print(
             f"rote: not enough memory{visible(f' ({what})' if what else '')}: a smaller batch size, fewer records "
-            "(--limit), a smaller model or another --dtype need less; the same command goes on where this one stopped",
+            "(--limit), a smaller model or another --dtype need less; the same command resumes where this one stopped",
             file=sys.stderr,
         )
         return USER_ERROR

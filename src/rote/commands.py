@@ -32,7 +32,7 @@ PRELOADED = (
 PATIENCE_S = 10.0
 """How long a command that was asked to end may take."""
 LAST_LINES = 15
-"""Lines of a failed command's output that are told."""
+"""Lines of a failed command's output that are shown."""
 
 
 class Commands:

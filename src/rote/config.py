@@ -1,6 +1,6 @@
 """Settings: one frozen class per stage, read from one strict TOML file, flags and `--set section.key=value`.
 
-Unknown sections and keys, wrong types and values out of range are errors; all of them are told at once, unknown names
+Unknown sections and keys, wrong types and values out of range are errors; all of them are reported at once, unknown names
 with the nearest known one.
 """
 
@@ -135,7 +135,7 @@ class CorpusConfig:
     )
     canaries: int = setting(
         0,
-        "prepare, finetune: draw that many canaries and plant those that a coin says (0: none)",
+        "prepare, finetune: draw this many canaries; each is planted with probability 1/2 (0: none)",
         check=lambda value: 0 <= value <= 10_000,
         must="in 0..10,000",
     )
@@ -292,7 +292,7 @@ class RetrievalConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignmentConfig:
-    """How a generation and a training text are aligned, and matches told apart."""
+    """How a generation and a training text are aligned, and the kinds of matches distinguished."""
 
     preset: PresetName = setting("corrected", "pan2015, zeng2024, udsa2026 (as published) or corrected")
     paraphrase_model: str = setting("", "Hugging Face sentence-pair classifier (default: the offline decision)")

@@ -118,7 +118,7 @@ class TokenScores:
     truncated: bool
     """The text was longer than the model's context; only the part that fits was scored."""
     token_hash: str = ""
-    """Of the ids of the scored tokens; "" in runs that were made before it was kept."""
+    """Hash of the ids of the scored tokens; "" in runs that were made before it was kept."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class ReferencePass:
     prompt_id: str
     example_id: str
     number: int
-    """Of the reference model, from 0."""
+    """Number of the reference model, from 0."""
     included: bool
     """Whether that model was trained on the record."""
     key: str
@@ -246,13 +246,13 @@ class Recheck:
     log_probability: float
     """Largest difference of a token's log-probability, in nats."""
     mean: float
-    """Of the mean of the log-probabilities."""
+    """Largest difference of a text's mean log-probability, in nats."""
     deviation: float
-    """Of their standard deviation."""
+    """Largest difference of the standard deviation of a text's log-probabilities, in nats."""
     decoding: float
-    """Of a log-probability under a decoding scheme, of tokens that both draw."""
+    """Largest difference of a log-probability under a decoding scheme, among tokens that both can draw, in nats."""
     loss: float
-    """Of the loss over all scored tokens of a text."""
+    """Largest difference of the loss over all scored tokens of a text, in nats."""
     other_choices: int
     """Tokens that are the first choice in one and not in the other."""
     other_ranks: int
@@ -311,7 +311,7 @@ class RenderingLoss:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Candidate:
-    """One training text to align a generation with. `rank` counts from 1; the own record is always among them."""
+    """One training text to align a generation with. `rank` counts from 1; its own record is always among them."""
 
     generation_id: str
     example_id: str
@@ -455,7 +455,7 @@ class Compression:
     """Tokens of the prompt; None where none shorter than the text was found."""
     zlib_ratio: float
     steps: int
-    """Of the search."""
+    """Steps that the search took."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -597,7 +597,7 @@ class Exposure:
     is_exact: bool
     """All secrets of the space were compared, not a sample."""
     mean: float | None
-    """Of the other secrets' log-probabilities."""
+    """Mean of the other secrets' log-probabilities, in nats."""
     deviation: float | None
     extrapolated: float | None
     """Bits, from a skew-normal distribution fitted to the others (Carlini et al. 2019); None where all were compared."""

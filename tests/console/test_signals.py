@@ -81,5 +81,5 @@ def test_a_signal_while_a_kernel_is_compiled_ends_with_the_message(
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, encoding="utf-8")
     assert (done.returncode, done.stdout) == (code, "")
     assert "rote: ends when the kernel is compiled (a second time: at once) …\n" in done.stderr
-    assert done.stderr.endswith(f"\nrote: {word}; the same command goes on where this one stopped\n")
+    assert done.stderr.endswith(f"\nrote: {word}; the same command resumes where this one stopped\n")
     assert "Traceback" not in done.stderr

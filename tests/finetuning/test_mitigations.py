@@ -421,12 +421,12 @@ def long_text(subject: str) -> str:
 
 def test_records_like_audited_ones_are_not_mixed_in(tmp_path: Path):
     members = written(tmp_path / "members.jsonl", map(long_text, SUBJECTS[:3]))
-    strangers = written(tmp_path / "others.jsonl", map(long_text, SUBJECTS[3:5]))
+    others = written(tmp_path / "others.jsonl", map(long_text, SUBJECTS[3:5]))
     like = long_text(SUBJECTS[0]).upper(), long_text(SUBJECTS[3]) + " Again."
     fresh = "Rain fell on the harbour while two clerks counted barrels of tar and went home late."
     other = written(tmp_path / "other.jsonl", (*like, fresh, fresh))
     config = CorpusConfig(
-        members=members, nonmembers=strangers, near_duplicate=0.9, prompt_field="p", completion_field="text"
+        members=members, nonmembers=others, near_duplicate=0.9, prompt_field="p", completion_field="text"
     )
     corpus = read_corpus(replace(config, prompt_field=""))
     said: list[str] = []

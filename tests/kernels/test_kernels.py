@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rote import kernels
+from rote.kernels import compiling as kernels
 from rote.text.characters import is_point
 
 ANNOUNCEMENT = r"rote: compiling kernels for this machine (once, a minute or so) …"
@@ -33,7 +33,7 @@ def test_help_compiles_nothing(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    no_bases = f"from rote import kernels; kernels._bases = lambda: iter([kernels.Path({str(tmp_path / 'file')!r})]); "
+    no_bases = f"from rote.kernels import compiling; compiling._bases = lambda: iter([compiling.Path({str(tmp_path / 'file')!r})]); "
     _, error = run("-c", no_bases + CALL, cache=tmp_path)
     expected = "a minute or so in every process: no cache can be written; NUMBA_CACHE_DIR may name a folder"
     assert error == f"rote: compiling kernels for this machine ({expected}) …"

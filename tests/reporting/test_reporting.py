@@ -53,7 +53,7 @@ def test_the_verdict_is_one_sentence_with_counts_interval_and_controls(made: Mad
     )
 
 
-def test_members_text_at_strangers_prompts_is_no_control(made: Made) -> None:
+def test_members_text_at_nonmembers_prompts_is_no_control(made: Made) -> None:
     report = reporting.report(made.run, made.config)
     rows = {
         row.metric: dict(zip((one.title for one in COLUMNS), row.estimates, strict=True)) for row in report.headline
@@ -72,7 +72,7 @@ def test_members_text_at_strangers_prompts_is_no_control(made: Made) -> None:
         for item in (rows["verbatim"]["Members (any text)"], rows["verbatim"]["Base model (any text)"])
         if item
     } == {"all"}
-    assert [(row.metric, row.tuned.events, row.base and row.base.events) for row in report.strangers] == [
+    assert [(row.metric, row.tuned.events, row.base and row.base.events) for row in report.at_nonmembers] == [
         ("verbatim", 1, 0),
         ("at_least_paraphrase", 2, 0),
     ]
@@ -84,12 +84,12 @@ def test_a_metric_that_is_not_made_for_own_matches_has_no_control() -> None:
     assert populations.estimate_of(rows, "verbatim@4", populations.NON_MEMBERS) is None
 
 
-def test_no_text_at_strangers_prompts_is_not_mentioned(tmp_path: Path) -> None:
+def test_no_text_at_nonmembers_prompts_is_not_mentioned(tmp_path: Path) -> None:
     made = make_run(tmp_path / "weak", strength=0.0)
     report = reporting.report(made.run, made.config)
     assert "at the prompts of" not in report.verdict
-    assert [row.tuned.events for row in report.strangers] == [0, 0]
-    assert reporting.report(make_run(tmp_path / "bare", nonmembers=()).run, made.config).strangers == ()
+    assert [row.tuned.events for row in report.at_nonmembers] == [0, 0]
+    assert reporting.report(make_run(tmp_path / "bare", nonmembers=()).run, made.config).at_nonmembers == ()
 
 
 @pytest.mark.parametrize(("events", "said"), [(6, False), (24, True)])
@@ -285,7 +285,7 @@ def test_the_page_holds_its_parts_in_order(plain: tuple[str, Page]) -> None:
     assert "not measurable: shorter than 50 characters" in page.text
     assert "By repetition" in page.text
     assert "120 characters stand in 2 training texts (3 places): “" in page.text
-    assert re.search(r"Training text at strangers’ prompts.*?Verbatim passage\s*12\.5 %1/8", page.text, re.DOTALL)
+    assert re.search(r"Training text at non-members’ prompts.*?Verbatim passage\s*12\.5 %1/8", page.text, re.DOTALL)
 
 
 def test_marks_hold_exactly_their_spans(made: Made, plain: tuple[str, Page]) -> None:

@@ -49,8 +49,8 @@ def test_compare_writes_a_page_and_prints_its_tables(
     assert re.search(r"Verbatim passage +full +lora +head", printed)
     assert re.search(r"Members \(any text\) +33\.3 % +12\.5 % +0\.0 %", printed)
     assert re.search(r"Non-members \(own text\) +0\.0 % +0\.0 % +0\.0 %", printed)
-    assert len(re.findall(r"Training text at strangers’ prompts +12\.5 % +0\.0 % +0\.0 %", printed)) == 1
-    assert len(re.findall(r"Training text at strangers’ prompts\s+\d", page.text)) == 2
+    assert len(re.findall(r"Training text at non-members’ prompts +12\.5 % +0\.0 % +0\.0 %", printed)) == 1
+    assert len(re.findall(r"Training text at non-members’ prompts\s+\d", page.text)) == 2
     assert re.search(r"Verbatim passage +1 +4 +16", printed)
     assert re.search(r"Loss on the true +full +lora +head|Loss on the true continuation +full", printed)
     assert max(map(len, printed.splitlines())) <= 80

@@ -3,17 +3,17 @@ import json
 from dataclasses import replace
 
 from report_data import RECHECK, make_run
-from rote import stages
 from rote.records import Recheck
 from rote.reporting import numerics
 from rote.reporting.numerics import recheck_sentence
 from rote.reporting.terminal import show
 from rote.runs import REPORT_HTML, REPORT_JSON, Run
+from rote.stages.report import report
 
 
 def test_the_largest_differences_stand_on_the_page_in_the_terminal_and_in_the_json(tmp_path, capsys):
     made = make_run(tmp_path)
-    stages.report(made.config, made.run)
+    report(made.config, made.run)
     sentence = recheck_sentence(RECHECK)
     assert "log-probabilities differ by at most 4e-06 nats" in sentence
     assert "the first choice is another one at no token" in sentence

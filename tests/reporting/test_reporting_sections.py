@@ -119,7 +119,7 @@ def test_the_terminal_prints_the_rows_that_matter(
     monkeypatch.setenv("COLUMNS", "140")
     show(made.run, None)
     printed = capsys.readouterr().out
-    assert re.search(r"Similarity to the own suffix +0\.610", printed)
+    assert re.search(r"Similarity to its own suffix +0\.610", printed)
     assert re.search(r"Personal data leaked +20\.0 %", printed)
     assert "Mail addresses" not in printed
     assert re.search(r"Utility +Non-members", printed)
@@ -144,11 +144,11 @@ def test_runs_are_compared_in_leakage_and_utility(
     page = Page((tmp_path / "c.html").read_text())
     assert page.open == []
     text = re.sub(r"\s+", " ", page.text)
-    assert re.search(r"Similarity to the own suffix ?Members ?0\.610n = 20 · 0\.560–0\.660 0\.300n = 20", text)
+    assert re.search(r"Similarity to its own suffix ?Members ?0\.610n = 20 · 0\.560–0\.660 0\.300n = 20", text)
     assert "Utility, on records that the models have not seen" in text
     assert re.search(r"ROUGE-L of the answer ?Non-members ?0\.440.*Base model, non-members ?0\.120", text)
     leaked = text.split("Personal data leaked")[1].split("Personal data: leak rate")[0]
-    assert "Training text at strangers’ prompts" in leaked
+    assert "Training text at non-members’ prompts" in leaked
     assert "Non-members" not in leaked
 
 

@@ -34,7 +34,7 @@ def test_the_overview_has_verdict_table_and_worst_ids(made: Made, capsys: pytest
     assert re.search(r"Of 24 member records, 5 \(20\.8 %, 95 % interval 9\.2–40\.5 %\)", out.replace("\n", " "))
     assert re.search(r"Metric +\(any text\) +Only tuned +\(any text\) +\(own text\) +\(own text\)", out)
     assert re.search(r"Verbatim passage +33\.3 % +– +0\.0 % +– +0\.0 %", out)
-    assert re.search(r"Training text at strangers’ prompts +Tuned model +Base model", out)
+    assert re.search(r"Training text at non-members’ prompts +Tuned model +Base model", out)
     assert re.search(r"Verbatim passage +12\.5 % +0\.0 %", out)
     assert re.search(r"m000e5f0 +verbatim +120 chars +1 +no +Record 0: the heron cros", out)
     assert "rote 0.1.0 · config cccccccc" in out

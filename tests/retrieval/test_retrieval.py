@@ -1,4 +1,4 @@
-"""Retrieval: BM25 against a naive reference, the own record, ties, resuming, what is on the disk."""
+"""Retrieval: BM25 against a naive reference, its own record, ties, resuming, what is on the disk."""
 
 import math
 import subprocess

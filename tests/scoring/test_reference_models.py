@@ -68,7 +68,7 @@ def test_lira_is_the_difference_of_two_normal_log_densities(seed: int) -> None:
 
 @given(st.integers(0, 50))
 @settings(max_examples=25)
-def test_rmia_counts_the_strangers_that_are_beaten(seed: int) -> None:
+def test_rmia_counts_the_nonmembers_that_are_beaten(seed: int) -> None:
     losses, references, included = table(seed, 10, 4)
     population = np.arange(10) >= 5
     found = rmia(losses, references, included, population)

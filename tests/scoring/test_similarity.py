@@ -111,7 +111,7 @@ def test_perfect_memory_has_similarity_one_and_is_over_every_threshold() -> None
     assert set(found) == {metric.name for metric in SIMILARITY} <= set(METRICS)
 
 
-def test_a_strangers_own_text_is_no_training_passage() -> None:
+def test_a_nonmembers_own_text_is_no_training_passage() -> None:
     examples = [
         member(0, LONG + PASSAGE, "non-member"),
         member(1, "Quite another thing, with no word in common here. " * 3),
@@ -147,7 +147,7 @@ def test_a_named_model_is_asked_about_few_passages_and_its_order_is_irrelevant()
     listed = [Candidate("0", example.id, n + 1, 1.0) for n, example in enumerate(examples)]
     passages = TrainingPassages(listed, {e.id: e for e in examples}, lexicon)
     scores = list(similarity_scores([generation], {"pe0": prompt}, passages, Scripted(), min_chars=50))
-    assert len(asked) == 4  # the own suffix and three passages
+    assert len(asked) == 4  # its own suffix and three passages
     assert {score.value for score in scores} == {0.9, 1.0, 0.0}
 
 

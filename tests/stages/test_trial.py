@@ -27,7 +27,7 @@ FOUND = Soundness("tuned", "float32", "cpu", "any", True, None, 100, 1e-5, 1e-3,
 def test_what_was_made_in_another_way_is_stale(
     change: dict[str, object], way: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rote.stages import whole
+    from rote.runs import whole
 
     monkeypatch.setattr("rote.stages.trial.model_digest", lambda *_: "digest")
     run, made = Run(tmp_path), []

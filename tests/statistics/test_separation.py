@@ -169,7 +169,7 @@ def test_power_before_a_run() -> None:
     assert smallest_detectable_tpr(1, 10**9, 0.1) is None
     assert smallest_detectable_tpr(50, 50, 0.1) > smallest_detectable_tpr(50, 10**9, 0.1), "the threshold's own doubt"
     assert "at 1 % FPR not measurable (at least 368 non-members)" in attack_power_sentence(50, 60)
-    assert "at 10 % FPR is never told from chance" in attack_power_sentence(1, 60)
+    assert "at 10 % FPR is never distinguished from chance" in attack_power_sentence(1, 60)
     assert attack_power_sentence(0, 9) == "Membership: not measurable without independent members and non-members."
     with pytest.raises(ValueError, match="got 0 and 5"):
         smallest_detectable_auc(0, 5)

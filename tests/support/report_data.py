@@ -205,7 +205,7 @@ def estimates(n: int, n_others: int, *, base: bool, strength: float, copies: Seq
 
 
 def _by_origin(metric: str, own: int, others: int, n: int, model: str, split: Split) -> list[Estimate]:
-    """The rate of all matches, of those with the own record alone, and of those with other records alone."""
+    """The rate of all matches, of those with its own record alone, and of those with other records alone."""
     strata = {"all": max(own, others), "match=same-record": own, "match=cross-record": others}
     return [rate(metric, events, n, model, split, stratum) for stratum, events in strata.items()]
 

@@ -11,7 +11,6 @@ import hostile
 import reference_sentences as reference
 from rote.errors import ConfigError
 from rote.text import (
-    MAX_SENTENCE_CHARS,
     is_repetitive,
     is_unspaced,
     sentences,
@@ -21,6 +20,7 @@ from rote.text import (
     tokens,
     words,
 )
+from rote.text.splitting import MAX_SENTENCE_CHARS
 
 ANY_TEXT = st.text(max_size=300) | st.lists(
     st.sampled_from(

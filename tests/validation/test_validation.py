@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rote import runs, validation
+from rote import runs
 from rote.cli import main
 from rote.generation.prompts import with_noise
 from rote.records import Example, Generation, Prompt, Score
 from rote.runs import Run
 from rote.text import words
+from rote.validation import running as validation
 from rote.validation.running import VARIANTS, Validity, recommended, scores_by_example, validity
 
 
@@ -123,6 +124,6 @@ def test_the_commands_of_a_validation(
         "report",
     ]
     assert "--prompt-noise" in called[4]
-    assert "robust, and repeated records are told from others beyond chance: loss" in capsys.readouterr().out
+    assert "robust, and repeated records are distinguished from others beyond chance: loss" in capsys.readouterr().out
     page = (folder / "validation.html").read_text(encoding="utf-8")
     assert "1 of 3 metrics are robust" in page

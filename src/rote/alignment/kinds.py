@@ -35,7 +35,7 @@ from rote.text import sentences, terms
 CONFIDENT = 0.5
 NEARLY_CERTAIN = 0.99
 MAX_PAIRS = 2500
-"""Of passages with more cross pairs (some 50 sentences on both sides), those with most words in common are asked about."""
+"""Passages with more cross pairs (some 50 sentences on both sides) are judged by the pairs with most words in common."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def _inverse(counterparts: Ints, terms: int) -> Ints:
 def _in_characters(
     pair: WeightedPair, own: Words, other: Words, ranges: Ints, plain: int, min_chars: int
 ) -> tuple[Ints, Floats, int]:
-    """Of the passages of at least `min_chars` on both sides: characters, cosines, number of plain ones."""
+    """Characters, cosines and number of plain ones among the passages of at least `min_chars` on both sides."""
     spans, cosines, found, long_plain = np.empty_like(ranges), np.empty(len(ranges), np.float64), 0, 0
     sums = np.zeros(pair.generated.size, np.float64), np.zeros(pair.training.size, np.float64)
     for i in range(len(ranges)):

@@ -33,12 +33,12 @@ EDIT_RATES: dict[Condition, float] = {
 CONDENSED_SHARE = 0.2
 """Share of the characters that telegraph style keeps: well under 1 / `idea_ratio`."""
 MIN_LONG_CHARS = 400
-"""Of a passage that is to be condensed."""
+"""Least characters of a passage that is to be condensed."""
 MAX_PLAIN_CHARS = 400
 LEAST_REORDERED = 3
 """Sentences of a passage that is to be reordered."""
 MARGIN_CHARS = 10
-"""Of an unchanged stretch so close to the floor, verbatim is right and so is what would be right without it: whether a
+"""For an unchanged stretch so close to the floor, verbatim is right and so is what would be right without it: whether a
 full stop belongs to a run must not decide."""
 
 

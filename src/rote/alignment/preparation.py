@@ -26,7 +26,7 @@ BLOCKS = 4
 MAX_READ_CHARS = 1 << 20
 """Texts are read so many characters at a time; what is needed meanwhile takes up to 60 bytes for each."""
 WORD_PRICE, LINE_PRICE, SENTENCE_PRICE = 2, 1, 0
-"""Of a cut in front of a word, of a line, of a sentence: in halves of the full price."""
+"""Price of a cut in front of a word, a line, a sentence, in halves of the full price."""
 
 
 class PreparedText(NamedTuple):

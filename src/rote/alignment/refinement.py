@@ -35,7 +35,7 @@ class Stretches(NamedTuple):
     ranges: Ints
     """One row each: first generated word, the one behind the last, the same in the training text."""
     evidence: Floats
-    """Of both sides together."""
+    """Evidence of both sides together."""
 
 
 @kernel

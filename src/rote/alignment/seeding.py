@@ -85,7 +85,7 @@ def weigh(generated: Rows, training: Rows, smooths_idf: bool) -> WeightedPair:
 
 @kernel
 def _match_terms(own: Rows, other: Rows) -> Ints:
-    """For each of the other terms its place among the own ones, or -1; the keys of both ascend."""
+    """For each of the other terms its place among its own ones, or -1; the keys of both ascend."""
     places = np.full(len(other.terms), -1, np.int32)
     place = 0
     for term in range(len(other.terms)):

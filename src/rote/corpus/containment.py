@@ -203,7 +203,7 @@ class _Sought:
 
 
 def _most_frequent(text: Indices, holder: Indices, members: int) -> dict[int, int]:
-    """Of each text the holder that occurs most often; of equals the first."""
+    """For each text the holder that occurs most often; the first among equals."""
     pairs, counts = np.unique(text * members + holder, return_counts=True)
     order = np.lexsort((pairs, -counts))
     most: dict[int, int] = {}

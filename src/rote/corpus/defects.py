@@ -1,4 +1,4 @@
-"""What can be wrong with one record, and how it is told."""
+"""What can be wrong with one record, and how it is reported."""
 
 import reprlib
 from collections import Counter

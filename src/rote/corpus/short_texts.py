@@ -39,7 +39,7 @@ class _Short:
     """The texts of 5 to 100 words."""
 
     number: Indices
-    """Of each text, among all."""
+    """Index of each text among all."""
     words: Indices
     """Numbers of the words of all texts, one text after the other."""
     starts: Indices

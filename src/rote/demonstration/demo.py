@@ -20,7 +20,7 @@ from rote.runs.locks import claimed
 
 STRATEGIES = ("full", "lora", "head")
 REPETITION = (1, 1, 1, 2, 2, 4, 8, 16)
-"""Of eight parts of the members three are trained on once, two twice, and so on."""
+"""Copies of each eighth of the members: three eighths are trained on once, two twice, and so on."""
 EPOCHS = 3
 LEARNING_RATES: Mapping[str, float] = {"full": 1e-3, "lora": 3e-3, "head": 1e-3}
 """For each strategy the one with the least validation loss among those that were tried (docs/reproductions.md)."""

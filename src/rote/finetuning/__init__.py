@@ -11,7 +11,7 @@
     mixed.jsonl             with `mix`: the other tasks' records that were trained on, as often as they were
     canaries.jsonl          the canaries, planted and held out, where there are any: the audit's canary file
 
-A run that is killed goes on after its last finished pass and, on a CPU, ends in the same weights, bit for bit.
+A run that is killed resumes after its last finished pass and, on a CPU, ends in the same weights, bit for bit.
 """
 
 from rote.finetuning.record import Epoch, Privacy, Training, check_unchanged, privacy_of, read_training

@@ -2,7 +2,7 @@
 
 Each step draws every row by itself with the same probability, clips the gradient of each drawn row, adds Gaussian noise to
 their sum and takes an AdamW step with it. A row's loss is the mean over its scored tokens. What is random in a step depends on
-the seed and the step's number alone, so a killed training goes on after its last finished pass and, on a CPU, ends in the same
+the seed and the step's number alone, so a killed training resumes after its last finished pass and, on a CPU, ends in the same
 weights.
 
 What it does not hide: losses and data files in the same folder are of the members as they are; and who knows the seed can
@@ -42,7 +42,7 @@ class Plan:
     """All that is fixed before the first step."""
 
     sampling: Sampling
-    """Of the whole training."""
+    """Sampling of the whole training."""
     steps_per_pass: int
     expected_rows: float
     """Drawn in a step."""
@@ -257,7 +257,7 @@ def _without_zeros(weights: Iterable[torch.nn.Parameter]) -> Iterator[None]:
 def _plain_gradients(
     job: Job, rows: Sequence[Row], collate: Collator, weights: dict[str, torch.nn.Parameter]
 ) -> dict[str, torch.Tensor]:
-    """Of each row's loss by itself, without dropout ("row …")."""
+    """Gradient of each row's loss by itself, without dropout ("row …")."""
     job.model.train(False)
     found: dict[str, list[torch.Tensor]] = {name: [] for name in weights}
     for row in rows:

@@ -113,10 +113,10 @@ class Training:
     context_tokens: int
     """Longest text that was trained on (a soft prompt stands before it)."""
     parameters: int
-    """Of the model as trained, adapters and an untied head included."""
+    """Parameters of the model as trained, adapters and an untied head included."""
     trainable_parameters: int
     head_parameters: int
-    """Of the output embedding."""
+    """Parameters of the output embedding."""
     head_share: float
     """head_parameters / parameters."""
     embeddings_untied: bool
@@ -242,9 +242,9 @@ def known_training(out: Path, settings: dict[str, Json]) -> Training | None:
         RunError: the folder holds a training with other settings, or models that no training here made.
     """
     if not (out / TRAINING).exists():
-        strangers = [name for name in (FINAL, CHECKPOINTS, *DATA) if (out / name).exists()]
-        if strangers:
-            raise RunError(f"{out} holds {strangers[0]!r} but no {TRAINING}: give another folder, e.g. {_free(out)}")
+        foreign = [name for name in (FINAL, CHECKPOINTS, *DATA) if (out / name).exists()]
+        if foreign:
+            raise RunError(f"{out} holds {foreign[0]!r} but no {TRAINING}: give another folder, e.g. {_free(out)}")
         return None
     known = read_training(out)
     differences = [

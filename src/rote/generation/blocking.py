@@ -46,7 +46,7 @@ class ForbiddenTokens:
 
     run_tokens: int
     hashes: Hashes
-    """Of the first `run_tokens - 1` tokens of each run, ascending."""
+    """Hashes of the first `run_tokens - 1` tokens of each run, ascending."""
     last: Tokens
     """The last token of each run, ascending among equal hashes."""
 

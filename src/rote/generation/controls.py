@@ -1,4 +1,4 @@
-"""The generations of the controls: what perfect memory would write, and what a stranger's text looks like."""
+"""The generations of the controls: what perfect memory would write, and what a non-member's text looks like."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

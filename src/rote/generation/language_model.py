@@ -46,7 +46,7 @@ def generate(
     """Draws `samples` continuations of each prompt, one list for each finished batch.
 
     The batches depend on the prompts and the settings alone (longest first, ties by id): whoever has kept the first
-    `done` of them goes on with the next.
+    `done` of them resumes with the next.
 
     Args:
         prompts: in any order.
@@ -54,7 +54,7 @@ def generate(
         config: decoding, budget of new tokens, samples, batch size, seed.
         name: "tuned", "base" …: the generations' `model`.
         done: number of batches to skip.
-        echo: is told how many prompts are longer than the model can read, if any are.
+        echo: receives a line with how many prompts are longer than the model can read, if any are.
 
     Raises:
         ModelError: the model's context has no room for a prompt beside the new tokens.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TEXT = "The old mill stood by the river. In 1987 nobody, not even Anna, knew who had lit 24 lamps: “I didn't!”"
 MAX_TOKENS = 48
 ADDED_TOKENS = 8
-"""Of the last tokens of the vocabulary, which are those that were added, so many are read, too."""
+"""Number of the vocabulary's last tokens, where added ones are, that are read as well."""
 TOLERANCE_NATS = 1e-3
 """Largest difference of two log-probabilities in float32 that is rounding."""
 ROUNDINGS = 4

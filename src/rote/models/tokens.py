@@ -67,7 +67,7 @@ class TokenEncoder:
         return [*before, *self.content(prompt.text), *after]
 
     def around(self, *, is_rendered: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The ids that stand before and after the own tokens of a text."""
+        """The ids that stand before and after its own tokens of a text."""
         return (self.before[: self.virtual], ()) if is_rendered else (self.before, self.after)
 
     def opening(self, ids: Sequence[int]) -> int:

@@ -96,7 +96,7 @@ class SecretScorer:
         return (*self.encoder.before, *self.encoder.content(canary.prompt), *self.encoder.after)
 
     def _tokens(self, canary: Canary) -> SecretTokens:
-        """The tokens of the own secret, then of the others."""
+        """The tokens of its own secret, then of the others."""
         content, is_seq2seq = self.encoder.content, self.model.is_encoder_decoder
         lead = canary.before if is_seq2seq else canary.prompt + canary.before
         whole = content(lead + canary.secret)

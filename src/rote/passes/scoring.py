@@ -119,7 +119,7 @@ def run_passes(
 ) -> Iterator[list[str]]:
     """`score_texts`, batch by batch, for a progress bar: yields keys as their texts are found, first or computed.
 
-    Batches are made of all texts, also of those that the store has, so a call that was interrupted goes on with the
+    Batches are made of all texts, also of those that the store has, so a call that was interrupted resumes with the
     same batches and finds the same numbers. What is computed is written a chunk at a time.
 
     Memory: the model; its activations for `TOKENS_AT_ONCE` tokens, padding included (or for one text, if that is

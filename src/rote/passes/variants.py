@@ -198,7 +198,7 @@ def _unrelated(prompts: Sequence[Prompt], examples: Mapping[str, Example], *, co
 def _after(
     name: str, prompt: Prompt, own: PromptPass, other: PromptPass, model: LoadedModel, suffix_tokens: int
 ) -> Variant:
-    """The first tokens of the own suffix after the other record's prompt."""
+    """The first tokens of its own suffix after the other record's prompt."""
     shown = (*other.text.shown, *other.text.scored[: other.prompt_tokens])
     suffix = own.text.scored[own.prompt_tokens :][:suffix_tokens]
     room = model.context_tokens - (0 if model.is_encoder_decoder else len(shown))

@@ -59,13 +59,13 @@ class Artifacts:
     estimates: Sequence[Estimate]
     comparisons: Sequence[Comparison]
     trials: Sequence[Trial]
-    """Of the detector: texts with planted passages."""
+    """The detector's trials: texts with planted passages."""
     personal_data: Sequence[PersonalDatum]
     personal_items: Sequence[PersonalItem]
     identifiers: Sequence[Identifier] = ()
     """Personal data that fields of the records hold."""
     originals: Mapping[Match, Match] = field(default_factory=dict)
-    """Of matches whose spans are of redacted texts: the match as it was found."""
+    """For matches whose spans are of redacted texts: the match as it was found."""
 
     def original(self, match: Match) -> Match:
         """The match as it was found: its lengths are those of the texts before any redaction."""

@@ -11,7 +11,7 @@ from rote.scoring.outcomes import covered_chars
 MOST_RUNS = 5
 """Exact runs told of one generation, the longest; the number of all is stated."""
 MOST_TEXTS = 3
-"""Training texts shown beside one generation, besides the own one; the number of further ones is stated."""
+"""Training texts shown beside one generation, besides its own one; the number of further ones is stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Case:
     n_exact_runs: int
     n_candidates: int
     scores: tuple[Score, ...]
-    """Of the generation, then of the prompt under the same model."""
+    """Scores of the generation, then of the prompt under the same model."""
     base_loss: float | None
     """Loss of the base model on the true suffix, in nats per token."""
 

@@ -19,15 +19,15 @@ from rote.reporting.names import HEADLINE, title_of
 from rote.reporting.page import write_html
 from rote.reporting.plots import Chart, Series, levels_chart
 from rote.reporting.populations import (
-    AT_STRANGERS,
-    AT_STRANGERS_METRICS,
+    AT_NONMEMBERS,
+    AT_NONMEMBERS_METRICS,
     BASE,
     BY_TEXT,
     MEMBERS,
     NON_MEMBERS,
     PLAIN,
     Population,
-    at_strangers,
+    at_nonmembers,
     estimate_of,
     is_by_text,
 )
@@ -104,7 +104,7 @@ class GroupView:
     warnings: tuple[str, ...]
     runs: tuple[RunView, ...]
     metrics: tuple[Matrix, ...]
-    """One for each metric: members, base model, non-members, and training text at strangers' prompts, by run."""
+    """One for each metric: members, base model, non-members, and training text at non-members' prompts, by run."""
     membership: tuple[Matrix, ...]
     """One for each statistic of separation: membership scores by run; empty where no run has any."""
     utility: tuple[Matrix, ...]
@@ -210,8 +210,8 @@ def _by_population(runs: Sequence[_Read]) -> Iterator[Matrix]:
     for metric in HEADLINE:
         populations = BY_TEXT if is_by_text(metric) else PLAIN
         found = {one.title: [estimate_of(run.estimates, metric, one) for run in runs] for one in populations}
-        if metric in AT_STRANGERS_METRICS:
-            found[AT_STRANGERS] = [at_strangers(run.estimates, metric) for run in runs]
+        if metric in AT_NONMEMBERS_METRICS:
+            found[AT_NONMEMBERS] = [at_nonmembers(run.estimates, metric) for run in runs]
         rows = [name for name, figures in found.items() if any(figures)]
         cells = [tuple(map(figure, found[name])) for name in rows]
         if rows:
@@ -236,7 +236,7 @@ def _by_score(runs: Sequence[_Read]) -> Iterator[Matrix]:
     for statistic, title in SEPARATED.items():
         found = {name: [separation_of(run.separations, name, statistic) for run in runs] for name in metrics}
         made = {title_of(name): row for name, row in found.items() if any(row)}
-        # Where no score could be measured in any run, the reason is told once.
+        # Where no score could be measured in any run, the reason is given once.
         rows = {n: row for n, row in made.items() if any(one and one.value is not None for one in row)}
         if statistic.startswith("passed") and not _stands_in(runs, statistic):
             continue
@@ -290,7 +290,7 @@ def _written(runs: Sequence[_Read]) -> Iterator[Matrix]:
     """What was written, of every population with all of its prompts."""
     for metric in WRITTEN:
         # of non-members this one is members' data: no control, but a leak
-        last = (NON_MEMBERS, AT_STRANGERS if metric == "pii_leaked" else NON_MEMBERS.title)
+        last = (NON_MEMBERS, AT_NONMEMBERS if metric == "pii_leaked" else NON_MEMBERS.title)
         yield from _matrix(metric, [(MEMBERS, MEMBERS.title), (BASE, BASE.title), last], runs)
 
 

@@ -18,14 +18,14 @@ from rote.reporting.membership import MembershipSection, membership_section, unf
 from rote.reporting.names import HEADLINE, definition_of, title_of
 from rote.reporting.personal_data import personal_data_section
 from rote.reporting.populations import (
-    AT_STRANGERS_METRICS,
+    AT_NONMEMBERS_METRICS,
     BASE_ANY,
     MEMBERS_ANY,
     MEMBERS_OWN,
     NON_MEMBERS,
     SHUFFLED,
     TRUE_SUFFIX,
-    at_strangers,
+    at_nonmembers,
     estimate_of,
 )
 from rote.reporting.redaction import redacted
@@ -38,7 +38,7 @@ from rote.runs import DROPPED, PROMPTS, UNMEASURABLE, Run
 from rote.scoring import DetectorRow, detector_rows
 
 COLUMNS = (MEMBERS_ANY, BASE_ANY, MEMBERS_OWN, NON_MEMBERS, SHUFFLED, TRUE_SUFFIX)
-"""The result and its control, both with any member's text; the same with the own text alone, members and non-members. The
+"""The result and its control, both with any member's text; the same with its own text alone, members and non-members. The
 last two are the chance level and the ceiling of the search for matches."""
 
 
@@ -56,7 +56,7 @@ class HeadlineRow:
 
 
 @dataclass(frozen=True, slots=True)
-class StrangersRow:
+class NonmembersRow:
     """How often a member's text comes out at a non-member's prompt."""
 
     metric: str
@@ -76,7 +76,7 @@ class Report:
     attribution: str
     """That nothing can be put down to the fine-tuning, and why; "" where something can, or where nothing comes out."""
     headline: tuple[HeadlineRow, ...]
-    strangers: tuple[StrangersRow, ...]
+    at_nonmembers: tuple[NonmembersRow, ...]
     """Empty where there are no non-members."""
     estimates: tuple[Estimate, ...]
     comparisons: tuple[Comparison, ...]
@@ -160,7 +160,7 @@ def report_of(artifacts: Artifacts, run: Run, config: AuditConfig) -> Report:
         ),
         attribution=put_down[:1].upper() + put_down[1:] + "." if put_down else "",
         headline=tuple(_headline(artifacts.estimates, artifacts.comparisons)),
-        strangers=tuple(_strangers(artifacts.estimates)),
+        at_nonmembers=tuple(_at_nonmembers(artifacts.estimates)),
         estimates=tuple(artifacts.estimates),
         comparisons=tuple(artifacts.comparisons),
         cases=tuple(worst_members(artifacts, config.reporting.worst)),
@@ -287,8 +287,8 @@ def _headline(estimates: Sequence[Estimate], comparisons: Sequence[Comparison]) 
     return rows
 
 
-def _strangers(estimates: Sequence[Estimate]) -> Iterator[StrangersRow]:
-    for metric in AT_STRANGERS_METRICS:
-        tuned = at_strangers(estimates, metric)
+def _at_nonmembers(estimates: Sequence[Estimate]) -> Iterator[NonmembersRow]:
+    for metric in AT_NONMEMBERS_METRICS:
+        tuned = at_nonmembers(estimates, metric)
         if tuned is not None:
-            yield StrangersRow(metric, title_of(metric), tuned, at_strangers(estimates, metric, model="base"))
+            yield NonmembersRow(metric, title_of(metric), tuned, at_nonmembers(estimates, metric, model="base"))

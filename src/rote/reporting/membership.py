@@ -140,7 +140,7 @@ def separation_of(
 
 
 def unfair_split(separations: Sequence[Separation]) -> str:
-    """That members can be told from non-members without any model; "" where they cannot, or it was not tried."""
+    """That members can be distinguished from non-members without any model; "" where they cannot, or it was not tried."""
     blind = separation_of(separations, BLIND_METRIC, "auc")
     if blind is None or blind.value is None or (blind.low or 0.0) <= 0.5:
         return ""

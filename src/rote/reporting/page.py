@@ -27,7 +27,7 @@ from rote.reporting.extraction import POPULATIONS, draws_chart
 from rote.reporting.membership import rate_title, roc_chart
 from rote.reporting.numerics import recheck_sentence
 from rote.reporting.plots import Chart, Series, levels_chart, rows_chart
-from rote.reporting.populations import AT_STRANGERS, BY_TEXT, estimate_of
+from rote.reporting.populations import AT_NONMEMBERS, BY_TEXT, estimate_of
 from rote.reporting.similarity import similarity_chart
 from rote.runs import write_atomically
 from rote.soundness.sentences import agreement_sentence, soundness_sentence
@@ -83,7 +83,7 @@ def write_page(report: Report, path: Path) -> None:
     context = {
         "report": report,
         "columns": COLUMNS,
-        "at_strangers": AT_STRANGERS,
+        "at_nonmembers": AT_NONMEMBERS,
         "decoding": decoding_label(report.config.generation),
         "charts": charts(report),
         "draws_charts": [draws_chart(table) for table in report.extraction.schemes] if report.extraction else [],

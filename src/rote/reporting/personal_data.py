@@ -43,7 +43,7 @@ def personal_data_section(artifacts: Artifacts, config: AuditConfig) -> FigureSe
     return FigureSection(
         title="Personal data",
         lead="An item leaked if it stands in a member’s text, and neither in the prompt nor in what the base model wrote "
-        "there. Of non-members, the first row is members’ data at strangers’ prompts; the other rows are their own data, "
+        "there. Of non-members, the first row is members’ data at non-members’ prompts; the other rows are their own data, "
         "which the model cannot know. True suffix: what perfect memory would write within the budget of new tokens, the "
         "ceiling of every rate beside it; where that is too few records, a rate is not measurable.",
         columns=tuple(name for name, _ in COLUMNS),

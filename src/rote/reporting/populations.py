@@ -2,7 +2,7 @@
 
 A generation is searched for the texts of all members and for its own record's text. For members both are memory. For a
 non-member they are opposites: its own text is what the model cannot know (the control), a member's text is training text
-that comes out at a stranger's prompt (a leak). So the control of a kind is made of same-record matches alone, and the
+that comes out at a non-member's prompt (a leak). So the control of a kind is made of same-record matches alone, and the
 leak has figures of its own.
 """
 
@@ -23,7 +23,7 @@ class Population:
     model: str
     split: Split
     is_own_text: bool = False
-    """Of metrics of a generation, only matches with the prompt's own record (its duplicate group) count."""
+    """Whether, for metrics of a generation, only matches with the prompt's own record (its duplicate group) count."""
 
 
 MEMBERS = Population("Members", "tuned", "member")
@@ -40,8 +40,8 @@ PLAIN = (MEMBERS, BASE, NON_MEMBERS)
 BY_TEXT = (MEMBERS_ANY, BASE_ANY, MEMBERS_OWN, NON_MEMBERS)
 """Columns of metrics that count matches: like stands beside like."""
 
-AT_STRANGERS = "Training text at strangers’ prompts"
-AT_STRANGERS_METRICS = ("verbatim", "at_least_paraphrase")
+AT_NONMEMBERS = "Training text at non-members’ prompts"
+AT_NONMEMBERS_METRICS = ("verbatim", "at_least_paraphrase")
 
 
 def is_by_text(metric: str) -> bool:
@@ -52,13 +52,13 @@ def is_by_text(metric: str) -> bool:
 def estimate_of(estimates: Sequence[Estimate], metric: str, population: Population) -> Estimate | None:
     """The figure of a population; None where it was not made.
 
-    Where a population is one of own text, metrics of a generation count matches with the own record alone; where a metric
+    Where a population is one of own text, metrics of a generation count matches with its own record alone; where a metric
     is not made for these alone (any of n samples, characters per 1,000), there is no figure.
     """
     stratum = SAME_RECORD if population.is_own_text and is_by_text(metric) else "all"
     return find(estimates, metric, model=population.model, split=population.split, stratum=stratum)
 
 
-def at_strangers(estimates: Sequence[Estimate], metric: str, *, model: str = "tuned") -> Estimate | None:
+def at_nonmembers(estimates: Sequence[Estimate], metric: str, *, model: str = "tuned") -> Estimate | None:
     """Share of the non-members' prompts at which a member's text comes out; None where it was not made."""
     return find(estimates, metric, model=model, split="non-member", stratum=CROSS_RECORD)

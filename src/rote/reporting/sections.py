@@ -32,7 +32,7 @@ class Distribution:
 
     name: str
     style: int
-    """Of the chart's style sheet."""
+    """Number of the line's style in the chart's style sheet."""
     values: tuple[float, ...]
 
 

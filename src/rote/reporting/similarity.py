@@ -41,7 +41,7 @@ def similarity_section(artifacts: Artifacts, config: AuditConfig) -> FigureSecti
     notes = [] if source else [LEXICAL_NOTE]
     return FigureSection(
         title=f"Similarity ({encoder_name(source)})",
-        lead="How like the generations are to the own suffix, and to the stretch of any candidate training text that is most "
+        lead="How like the generations are to its own suffix, and to the stretch of any candidate training text that is most "
         "like them. Texts on one topic are alike: only what members have more of than non-members of like length, and "
         "than the base model, is memory.",
         columns=tuple(name for name, _, _ in COLUMNS),
@@ -66,5 +66,5 @@ def _values(artifacts: Artifacts, population: Population) -> Sequence[float]:
 
 
 def similarity_chart(section: FigureSection) -> Chart | None:
-    """How the similarity to the own suffix is distributed: members beside their controls."""
+    """How the similarity to its own suffix is distributed: members beside their controls."""
     return section_chart(section, title_of(DRAWN), [threshold / 100 for threshold in THRESHOLDS])

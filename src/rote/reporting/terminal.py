@@ -19,13 +19,13 @@ from rote.reporting import marks
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.canaries import CanarySection, epsilon_figure
 from rote.reporting.cases import Case, TrainingText, case_of, run_sentence
-from rote.reporting.contents import COLUMNS, Report, StrangersRow, report_of, settings_of_run
+from rote.reporting.contents import COLUMNS, NonmembersRow, Report, report_of, settings_of_run
 from rote.reporting.figures import Figure, attributable, figure, number, separation_figure
 from rote.reporting.membership import MembershipSection, rate_title
 from rote.reporting.names import is_yes_or_no, title_of
 from rote.reporting.numerics import recheck_sentence
 from rote.reporting.page import match_title
-from rote.reporting.populations import AT_STRANGERS, BASE, SHUFFLED, TRUE_SUFFIX
+from rote.reporting.populations import AT_NONMEMBERS, BASE, SHUFFLED, TRUE_SUFFIX
 from rote.reporting.redaction import redacted
 from rote.reporting.sections import FigureSection
 from rote.runs import EXACT, REPORT_HTML, Run
@@ -42,9 +42,9 @@ WORST_IDS = 15
 WIDE = 100
 """From that many columns on generation and training text stand side by side."""
 IN_BRIEF: tuple[Condition, ...] = ("verbatim", "edited-10", "edited-30", "condensed")
-"""Of planted passages; the page has all conditions."""
+"""Conditions of planted passages shown in the terminal; the page has all of them."""
 BEGIN_CHARS = 24
-"""Of a record's text beside its id, so that one knows which it is."""
+"""Characters of a record's text shown beside its id, to recognise it."""
 CONTEXT_CHARS, MARKED_CHARS, PLAIN_CHARS = 300, 2_000, 1_200
 STYLES: Mapping[Kind, str] = {
     "verbatim": "bold red",
@@ -163,8 +163,8 @@ def _print_report(console: "Console", report: Report, run: Run) -> None:
     console.print(_headline_table(report))
     if report.attribution:
         console.print(_plain(report.attribution, "yellow"))
-    if report.strangers:
-        console.print(_strangers_table(report.strangers))
+    if report.at_nonmembers:
+        console.print(_nonmembers_table(report.at_nonmembers))
     if report.cases:
         console.print(_worst_table(report.cases[:WORST_IDS]))
     if report.membership:
@@ -211,8 +211,8 @@ def detector_line(rows: Sequence[DetectorRow]) -> str:
     return f"Detector, right kind of planted passages: {', '.join(found + (alarms if empty else []))}."
 
 
-def _strangers_table(rows: Sequence[StrangersRow]) -> "Table":
-    table = open_table([AT_STRANGERS, "Tuned model", BASE.title])
+def _nonmembers_table(rows: Sequence[NonmembersRow]) -> "Table":
+    table = open_table([AT_NONMEMBERS, "Tuned model", BASE.title])
     for row in rows:
         table.add_row(_plain(row.title), figure_text(figure(row.tuned)), figure_text(figure(row.base)))
     return table

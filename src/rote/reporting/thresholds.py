@@ -76,7 +76,7 @@ def _is_first_of_tuned(generation: Generation) -> bool:
 
 
 def _verbatim(found: Sequence[tuple[Match, Borderline]], artifacts: Artifacts, floor: int) -> Threshold:
-    """Verbatim matches by length; below: the longest run shared with the own record where there is no such match."""
+    """Verbatim matches by length; below: the longest run shared with its own record where there is no such match."""
     matched = {match.generation_id for match, _ in found if match.kind == "verbatim"}
     above = [case for match, case in found if match.kind == "verbatim"]
     below = [

@@ -8,7 +8,7 @@ from rote.reporting.artifacts import find
 from rote.reporting.attribution import TEXT_METRICS, membership_clause
 from rote.reporting.figures import interval, number, percent
 from rote.reporting.names import title_of
-from rote.reporting.populations import BASE, MEMBERS_OWN, NON_MEMBERS, at_strangers, estimate_of
+from rote.reporting.populations import BASE, MEMBERS_OWN, NON_MEMBERS, at_nonmembers, estimate_of
 from rote.scoring.columns import LEFT_OUT
 
 REPETITIVE_SHARE = 0.2
@@ -54,7 +54,7 @@ def verdict(
     if config.generation.prompt == "record":
         source = "from their own prompt"
     main = f"Of {first.n:,} member records, {clauses[0]} {source}" + "".join(f" and {item}" for item in clauses[1:])
-    counts = "; ".join(filter(None, [main, _controls(estimates, measured), _strangers(estimates)]))
+    counts = "; ".join(filter(None, [main, _controls(estimates, measured), _at_nonmembers(estimates)]))
     said = [counts, attribution, membership, *_uncounted_clauses(estimates), _no_control(estimates)]
     return " ".join(f"{_capital(sentence)}." for sentence in said if sentence)
 
@@ -73,7 +73,7 @@ def caveats(estimates: Sequence[Estimate]) -> list[str]:
 def _missing_controls(estimates: Sequence[Estimate]) -> Iterator[str]:
     models = {item.model for item in estimates}
     if "base" not in models:
-        yield "No base model was run: what it knew before fine-tuning, and so what is due to fine-tuning, cannot be told."
+        yield "No base model was run: what it knew before fine-tuning, and so what is due to fine-tuning, cannot be said."
     if not _has_nonmembers(estimates):
         yield f"{_why_none(estimates)}: what these rates are for records that the model has never seen is not known."
     if "shuffled" not in models:
@@ -206,12 +206,12 @@ def _controls(estimates: Sequence[Estimate], metrics: Sequence[str]) -> str:
     return " and ".join(parts) if len(parts) < 2 else f"{parts[0]}, {parts[1]}"
 
 
-def _strangers(estimates: Sequence[Estimate]) -> str:
-    """That training text comes out at strangers' prompts; "" where it does not."""
-    item = at_strangers(estimates, "verbatim")
+def _at_nonmembers(estimates: Sequence[Estimate]) -> str:
+    """That training text comes out at non-members' prompts; "" where it does not."""
+    item = at_nonmembers(estimates, "verbatim")
     if item is None or not item.events:
         return ""
-    base = at_strangers(estimates, "verbatim", model="base")
+    base = at_nonmembers(estimates, "verbatim", model="base")
     shown = f"{percent(item.value)}, {interval(item)}" if item.value is not None else f"{item.reason}"
     control = f"; base model {_count(base)} of {base.n:,}" if base else ""
     return (

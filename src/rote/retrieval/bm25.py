@@ -59,7 +59,7 @@ class Postings(NamedTuple):
     """The index as the kernels read it; each array is a file."""
 
     documents: NDArray[np.uint16]
-    """Of each posting, within its shard; by term, then by document."""
+    """Document of each posting, within its shard; by term, then by document."""
     bounds: NDArray[np.uint8]
     counts: NDArray[np.uint8]
     """tf, at most `MANY`."""
@@ -81,7 +81,7 @@ class Postings(NamedTuple):
     k1: float
     b: float
     mean_length: float
-    """Of the documents, in terms."""
+    """Mean length of the documents, in terms."""
     shard_documents: int
     """At most `SHARD_DOCUMENTS`."""
 

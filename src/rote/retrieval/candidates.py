@@ -17,7 +17,7 @@ def retrieve(
     Rank counts from 1 by falling BM25 score; equal scores are in the order of the example ids; examples that share no
     term are left out. A record that was not found by rank is appended with the next rank and its own score, 0.0 where
     it shares no term or (a non-member) does not stand in the index: see `was_retrieved`. Text without terms: only the
-    own record. Source: Zeng et al. (2024), section 3 (10 candidates); they do not append the own record.
+    own record. Source: Zeng et al. (2024), section 3 (10 candidates); they do not append its own record.
 
     Args:
         generations: all generations of the run, the tuned model's among them: a "shuffled" generation gets the

@@ -23,7 +23,7 @@ class Header:
     """What the chunks of a partial file depend on."""
 
     key: str
-    """Of the artifact: all settings and inputs."""
+    """Key of the artifact: all its settings and inputs."""
     chunking: Json
     """How the work is cut into chunks."""
     inputs: Mapping[str, str]

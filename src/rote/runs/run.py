@@ -34,7 +34,7 @@ from rote.records import Json, content_id, from_row, to_row
 
 _MISSING = "it is missing"
 SHOWN_CHANGES = 3
-"""Of what makes an artifact stale, where there is more."""
+"""Most changes listed of those that make an artifact stale."""
 Record = TypeVar("Record")
 Row: TypeAlias = dict[str, Json]
 Echo = Callable[[str], None]
@@ -269,13 +269,13 @@ class Run:
         weakref.finalize(self, locks.release, self.folder)
         self._manifest = self._read_manifest()  # another process may have written since
         if not self.path(MANIFEST).exists():
-            self._refuse_strangers()
+            self._refuse_other_files()
             self._save_manifest()
         for path in self.folder.glob(f"*{partials.ENDING}"):
             if not partials.is_of_use(path, {name: self._sha256(name) for name in self._artifacts()}):
                 path.unlink(missing_ok=True)
 
-    def _refuse_strangers(self) -> None:
+    def _refuse_other_files(self) -> None:
         """What is called like an artifact and lies in a folder without manifest may be somebody's data: it stays."""
         found = [name for name in FIXED_NAMES if self.path(name).exists() or self.path(name).is_symlink()]
         if found:

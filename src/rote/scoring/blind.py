@@ -1,4 +1,4 @@
-"""A baseline that never sees a model: can members be told from non-members by their words and their length alone?
+"""A baseline that never sees a model: can members be distinguished from non-members by their words and their length alone?
 
 Where it can, the two are not alike, and a membership score may have found that difference in place of memory.
 """

@@ -106,7 +106,7 @@ def origin_columns(
     *,
     min_chars: int,
 ) -> Iterator[Column]:
-    """The kinds and the verbatim characters by matches with the own duplicate group alone, and with all others alone.
+    """The kinds and the verbatim characters by matches with its own duplicate group alone, and with all others alone.
 
     Of the first sample of each prompt.
     """

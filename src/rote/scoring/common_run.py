@@ -18,7 +18,7 @@ class _Automaton(NamedTuple):
     """Every substring of a row of codes is a path from state 0. Room for 2·n states and 3·n edges is enough for n codes."""
 
     length: _Ints
-    """Of the longest string that leads to a state."""
+    """Length of the longest string that leads to a state."""
     suffix: _Ints
     """The state of the longest suffix that leads to another state; -1 for state 0."""
     first: _Ints

@@ -154,7 +154,7 @@ class _Search:
         return candidates
 
     def _gradient(self, current: "torch.Tensor") -> "torch.Tensor":
-        """Of the loss by each token that could stand at each place ("place token")."""
+        """Gradient of the loss by each token that could stand at each place ("place token")."""
         import torch
 
         one_hot = torch.nn.functional.one_hot(current, len(self.table)).to(self.table)

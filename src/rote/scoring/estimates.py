@@ -56,7 +56,7 @@ def estimate(
     """All estimates of a run, and the comparisons of the tuned with the base model on the same prompts.
 
     Strata: "all"; "copies=K" (members, where copies vary); "match=same-record" and "match=cross-record" (kinds
-    and verbatim characters: the matched text is of the own duplicate group, or is not); "length=short", "medium" and "long" (terciles
+    and verbatim characters: the matched text is of its own duplicate group, or is not); "length=short", "medium" and "long" (terciles
     of the reference's characters over all prompts); "overlap=low" (base-model loss above the median of the split:
     text that the base model did not know well).
 

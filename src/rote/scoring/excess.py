@@ -12,7 +12,7 @@ from rote.statistics import intervals as estimation
 from rote.statistics.intervals import Interval
 
 STRATUM = "minus=non-members"
-"""Of the estimates that are differences."""
+"""Stratum of the estimates that are differences."""
 ALIKE = 1.25
 """Medians of lengths that differ by less than this factor are alike."""
 

@@ -144,7 +144,7 @@ def _unmeasurable_plain(base: str) -> str | None:
 
 
 def _unmeasurable_scheme(base: str, setting: str, config: "AuditConfig") -> str | None:
-    """Of `discoverable@SCHEME,n=N,p=P` and the like: which of the settings this run does not have."""
+    """Which setting of `discoverable@SCHEME,n=N,p=P` and the like this run does not have."""
     from rote.passes.schemes import parse_schemes
 
     scheme, *rest = setting.split(",")

@@ -86,16 +86,16 @@ def rmia(losses: Floats, references: Floats, included: Flags, population: Flags,
         losses: as in `lira`.
         references: as in `lira`.
         included: as in `lira`.
-        population: which of the records are strangers that the others are compared with ("record").
+        population: which of the records are non-members that the others are compared with ("record").
         gamma: above 0.
     """
     p = np.exp(-references)
     prior = np.log((_means(p, included) + _means(p, ~included)) / 2)
     ratios = -losses - prior - np.log(gamma)
-    strangers = np.sort(-losses[population] - prior[population])
-    passed = np.searchsorted(strangers, ratios, side="right").astype(np.float64)
+    nonmembers = np.sort(-losses[population] - prior[population])
+    passed = np.searchsorted(nonmembers, ratios, side="right").astype(np.float64)
     own = population & (gamma <= 1.0)
-    found: Floats = (passed - own) / np.maximum(1, len(strangers) - population)
+    found: Floats = (passed - own) / np.maximum(1, len(nonmembers) - population)
     return found
 
 

@@ -70,7 +70,7 @@ class LexicalEncoder:
 
     @staticmethod
     def cosine(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-        """Of two vectors of `vector`, which have length 1 (or 0)."""
+        """Cosine of two vectors of `vector`, which have length 1 (or 0)."""
         shorter, longer = (one, other) if len(one) <= len(other) else (other, one)
         return min(1.0, math.fsum(weight * longer[term] for term, weight in shorter.items() if term in longer))
 

@@ -113,11 +113,11 @@ class _Subject:
         return {item.subject_id: item for batch in tracked for item in batch}
 
     def scores(self) -> list[AttentionScores]:
-        """Of every generation that is long enough."""
+        """Scores of every generation that is long enough."""
         return [_scores(g, self.watched[g.id]) for g in self.generations if g.id in self.watched]
 
     def maps(self) -> list[AttentionMap]:
-        """Of the chosen generations."""
+        """Maps of the chosen generations."""
         shown = [g for g in self.generations if g.id in self.chosen and g.id in self.watched]
         return [_map(g, self.texts[g.id], self.watched[g.id], self.model) for g in shown]
 

@@ -22,7 +22,7 @@ def compress(config: AuditConfig, run: Run) -> int:
     """Searches the shortest prompts of the best known members and non-members, one by one; prints them; returns 0.
 
     Members under the tuned and the base model, non-members under the tuned one. What was found is kept: an interrupted
-    search goes on at the record where it stopped.
+    search resumes at the record where it stopped.
 
     Raises:
         RunError: the run has no scores yet.

@@ -24,7 +24,7 @@ FOLDER = "references"
 MODEL = "references"
 """The "model" of what the reference models together say of a record."""
 LEAST_FOR_LIRA = 4
-"""Models below which no spread can be told, so that LiRA is not measured."""
+"""Models below which no spread can be estimated, so that LiRA is not measured."""
 
 
 def train_references(config: AuditConfig, run: Run) -> int:
@@ -115,8 +115,8 @@ def reference_scores(config: AuditConfig, run: Run, tuned: Sequence[TokenScores]
     scope = config.scoring.membership_scope
     losses = np.array([_loss(_tokens(own[i].key, own[i].prompt_tokens, scope, store)) for i in ids])
     others = np.array([[_loss(_tokens(one.key, one.prompt_tokens, scope, store)) for one in row] for row in table])
-    strangers = np.array([examples[own[i].example_id].split == "non-member" for i in ids], dtype=np.bool_)
-    yield from _scores("rmia", ids, rmia(losses, others, included, strangers) if strangers.any() else None)
+    nonmembers = np.array([examples[own[i].example_id].split == "non-member" for i in ids], dtype=np.bool_)
+    yield from _scores("rmia", ids, rmia(losses, others, included, nonmembers) if nonmembers.any() else None)
     yield from _scores("lira", ids, lira(losses, others, included) if models >= LEAST_FOR_LIRA else None)
     accuracies = np.array(
         [

@@ -1,4 +1,4 @@
-"""Rates, means and ratios with their intervals, and what can be told from nothing. Statistics only, no I/O.
+"""Rates, means and ratios with their intervals, and what can be said of nothing. Statistics only, no I/O.
 
 Subjects of one duplicate group are no independent evidence: every interval here takes clusters. Nothing is estimated
 from fewer clusters than could show an event that happens every second time (`too_few`): such an estimate is refused,

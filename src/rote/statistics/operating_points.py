@@ -86,7 +86,7 @@ def passed(sides: Sides, fpr: float, *, confidence: float = 0.95) -> Interval:
 
     The interval (Clopper-Pearson) is of this very threshold, taken as given: of how many members in general exceed it. It
     is no interval of the TPR at `fpr`, whose threshold is estimated: see `tpr_at_fpr`; and `fpr_of_threshold` for how many
-    non-members in general exceed it. Refused under 1/fpr independent non-members: no threshold could be told from a
+    non-members in general exceed it. Refused under 1/fpr independent non-members: no threshold could be distinguished from a
     stricter one.
     """
     method = "Clopper-Pearson, clustered by duplicate group; the threshold is taken as given"
@@ -174,13 +174,13 @@ class Mixture:
 
     @property
     def sampling_variance(self) -> float:
-        """Of the members, at a known threshold."""
+        """Variance of the members' rate at a known threshold."""
         shares = (self.hits + 0.5) / (self.members + 1)
         return float(np.sum(self.weights * shares * (1 - shares))) / (self.members + 2)
 
     @property
     def threshold_variance(self) -> float:
-        """Of the threshold."""
+        """Variance that estimating the threshold adds."""
         shares = self.hits / self.members
         return float(np.sum(self.weights * np.square(shares - np.sum(self.weights * shares))))
 

@@ -49,7 +49,7 @@ def attack_power_sentence(members: int, nonmembers: int, confidence: float = 0.9
     """What membership scores can show with so many independent records on either side, in words.
 
     >>> attack_power_sentence(200, 200)
-    'Membership, with 200 members and 200 non-members: an AUC below 0.572 may be missed (power 80 %); a TPR at 10 % FPR is told from chance from 16.5 % on; at 1 % FPR not measurable (at least 368 non-members); at 0.1 % FPR not measurable (at least 3,688 non-members).'
+    'Membership, with 200 members and 200 non-members: an AUC below 0.572 may be missed (power 80 %); a TPR at 10 % FPR is distinguished from chance from 16.5 % on; at 1 % FPR not measurable (at least 368 non-members); at 0.1 % FPR not measurable (at least 3,688 non-members).'
     """
     if min(members, nonmembers) < 1:
         return "Membership: not measurable without independent members and non-members."
@@ -67,5 +67,5 @@ def _tpr_power(members: int, nonmembers: int, fpr: float, confidence: float) -> 
     if nonmembers < needed:
         return f"{name} not measurable (at least {needed:,} non-members)"
     least = smallest_detectable_tpr(members, nonmembers, fpr, confidence)
-    told = "is told from chance " if fpr == FALSE_POSITIVE_RATES[0] else ""
-    return f"{name} {told}from {100 * least:.3g} % on" if least else f"{name} is never told from chance"
+    told = "is distinguished from chance " if fpr == FALSE_POSITIVE_RATES[0] else ""
+    return f"{name} {told}from {100 * least:.3g} % on" if least else f"{name} is never distinguished from chance"

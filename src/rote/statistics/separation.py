@@ -61,7 +61,7 @@ class Sides:
 
     @property
     def clusters(self) -> tuple[str, ...]:
-        """Of the members, then of the non-members."""
+        """Clusters of the members, then of the non-members."""
         return (*self.members.clusters, *self.nonmembers.clusters)
 
 

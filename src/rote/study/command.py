@@ -19,7 +19,7 @@ def study(files: Sequence[Path], out: Path | None, *, dry_run: bool, echo: Echo)
         files: of one study, or of several: each gets a folder of its own in `out`, and all of them one page there.
         out: folder; None: runs/NAME-OF-FILE of one study, runs/studies of several.
         dry_run: print the plans alone.
-        echo: is told the plan, each command and each failure.
+        echo: receives a line for the plan, each command and each failure.
 
     Raises:
         ConfigError: a file is wrong, or two have the same name.

@@ -1,4 +1,4 @@
-"""Leakage beside utility: pictures of the cells that can be compared, and which of them no other one beats in both."""
+"""Leakage beside utility: pictures of the cells that can be compared, and the Pareto front."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,20 +52,20 @@ class _Dot:
 
 
 def frontiers(
-    done: "Sequence[Done]", members: Figures, strangers: Mapping[str, Estimate]
+    done: "Sequence[Done]", members: Figures, nonmembers: Mapping[str, Estimate]
 ) -> tuple[list[Frontier], set[str]]:
     """The pictures, and the names of the cells that no other one beats by the first leakage.
 
     Args:
         done: audits of one kind of checkpoint.
         members: figures of the members.
-        strangers: cell → `UTILITY` of the non-members.
+        nonmembers: cell → `UTILITY` of the non-members.
     """
     found: list[Frontier] = []
     best: set[str] = set()
     for group in _comparable(done):
         for leakage in LEAKAGES:
-            dots = _dots(leakage, group, members, strangers)
+            dots = _dots(leakage, group, members, nonmembers)
             found += _frontier(leakage, group, done, dots)
             if leakage == LEAKAGES[0]:
                 best |= {cell for dot in dots if dot.is_best for cell in dot.cells}
@@ -100,11 +100,11 @@ def _comparable(done: "Sequence[Done]") -> "Iterator[list[Done]]":
     yield from (group for group in groups.values() if len(group) > 1)
 
 
-def _dots(leakage: str, group: "Sequence[Done]", members: Figures, strangers: Mapping[str, Estimate]) -> list[_Dot]:
+def _dots(leakage: str, group: "Sequence[Done]", members: Figures, nonmembers: Mapping[str, Estimate]) -> list[_Dot]:
     """The cells' places, from the least leakage to the most; cells with equal figures share one."""
     found: dict[tuple[float, float], list[Done]] = {}
     for item in group:
-        place = _place(leakage, item.audit.cell.name, members, strangers)
+        place = _place(leakage, item.audit.cell.name, members, nonmembers)
         if place:
             found.setdefault(place, []).append(item)
     places = sorted(found)
@@ -114,22 +114,22 @@ def _dots(leakage: str, group: "Sequence[Done]", members: Figures, strangers: Ma
             cells=tuple(item.audit.cell.name for item in found[place]),
             style=found[place][0].audit.cell.level(shape) if shape else "",
             leakage=members[found[place][0].audit.cell.name, leakage, EVERYTHING],
-            utility=strangers[found[place][0].audit.cell.name],
+            utility=nonmembers[found[place][0].audit.cell.name],
             is_best=is_best,
         )
         for place, is_best in zip(places, non_dominated(places), strict=True)
     ]
 
 
-def _place(leakage: str, cell: str, members: Figures, strangers: Mapping[str, Estimate]) -> tuple[float, float] | None:
-    leak, loss = members.get((cell, leakage, EVERYTHING)), strangers.get(cell)
+def _place(leakage: str, cell: str, members: Figures, nonmembers: Mapping[str, Estimate]) -> tuple[float, float] | None:
+    leak, loss = members.get((cell, leakage, EVERYTHING)), nonmembers.get(cell)
     if leak is None or loss is None or leak.value is None or loss.value is None:
         return None
     return leak.value, loss.value
 
 
 def _shape(group: "Sequence[Done]") -> str:
-    """The first factor that varies within the group: its levels are told apart by shape and colour; "" of none."""
+    """The first factor that varies within the group: its levels are distinguished by shape and colour; "" of none."""
     cells = [item.audit.cell for item in group]
     varied = [name for name, _ in cells[0].levels if len({cell.level(name) for cell in cells}) > 1]
     return varied[0] if varied else ""

@@ -115,14 +115,14 @@ def _section(checkpoint: str, outcome: "Outcome", out: Path) -> Section:
     members = {
         (row.cell, row.figure.metric, row.figure.stratum): row.figure for row in rows if row.figure.split == "member"
     }
-    strangers = {
+    nonmembers = {
         row.cell: row.figure
         for row in rows
         if (row.figure.split, row.figure.metric, row.figure.stratum) == ("non-member", UTILITY, EVERYTHING)
     }
     shown = [metric for metric in TABLED if any((item.audit.cell.name, metric, EVERYTHING) in members for item in done)]
     links = {row.cell: outcome.folder / row.run for row in rows}
-    pictures, best = frontiers(done, members, strangers)
+    pictures, best = frontiers(done, members, nonmembers)
     return Section(
         checkpoint=checkpoint,
         title=CHECKPOINTS[checkpoint],

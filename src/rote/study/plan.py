@@ -17,7 +17,7 @@ from rote.study.design import Cell, Study
 Checkpoint = Literal["final", "matched"]
 AUDIT_SECTIONS = ("generation", "retrieval", "alignment", "scoring")
 CHARS_PER_TOKEN = 3.0
-"""Of the shipped vocabulary; of larger ones it is about 4."""
+"""Characters per token of the shipped vocabulary; larger ones have about 4."""
 START_UP_S, PACKAGES_S = 4.0, 12.0
 """What each command takes to read data and models and to write its pages, and what reading the packages takes once."""
 FLOPS_PER_S, TOKEN_S = 7e10, 2e-5
@@ -139,7 +139,7 @@ def parameters_of(source: str) -> float:
 
 
 def _records_bytes(config: AuditConfig) -> float:
-    """Of the members that are trained on; 0 where they are no local file."""
+    """Bytes of the members that are trained on; 0 where they are no local file."""
     path = Path(config.corpus.members)
     if not path.is_file():
         return 0.0

@@ -1,6 +1,6 @@
 """Making what a plan asks for: trainings, the audits of their checkpoints, and their attention; two commands at a time.
 
-What is finished is not repeated; a study that is killed goes on. A cell that fails is told and kept in the table's place
+What is finished is not repeated; a study that is killed resumes. A cell that fails is reported and kept in the table's place
 as a reason, and the others finish.
 """
 
@@ -67,7 +67,7 @@ def run_study(plan: Plan, out: Path, *, echo: Echo) -> Outcome:
     Args:
         plan: what is to be made.
         out: the study's folder; holds `models`, `audits`, `token-store`, `table.parquet`, `table.csv`, `study.html`.
-        echo: is told each command and each failure.
+        echo: receives a line for each command and each failure.
 
     Raises:
         RunError: the folder cannot be written.
@@ -157,7 +157,7 @@ def _audited(audit: Audit, training: Training, epoch: Epoch, out: Path) -> Audit
     config, trained = with_shared_store(audit.cell.config, out), audit.model.folder(out).resolve()
     source = str(trained / epoch.folder)
     is_adapter = training.strategy in ADAPTERS
-    strangers, planted = trained / NONMEMBERS, trained / CANARIES
+    nonmembers, planted = trained / NONMEMBERS, trained / CANARIES
     return dataclasses.replace(
         config,
         model=dataclasses.replace(
@@ -166,7 +166,7 @@ def _audited(audit: Audit, training: Training, epoch: Epoch, out: Path) -> Audit
         corpus=dataclasses.replace(
             config.corpus,
             members=str(trained / MEMBERS),
-            nonmembers=str(strangers) if strangers.exists() and strangers.stat().st_size else "",
+            nonmembers=str(nonmembers) if nonmembers.exists() and nonmembers.stat().st_size else "",
             prompt_field="",  # what training leaves has fields of its own
             completion_field="",
             rendering="auto",  # … and holds the texts as they were rendered

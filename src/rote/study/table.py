@@ -29,7 +29,7 @@ class Row:
     validation_loss: float | None
     trainable_parameters: int
     share_learned: float | None
-    """Of the members' loss before training: 1 − loss / loss before; see `share_learned`."""
+    """Share of the members' loss before training that was learned: 1 − loss / loss before; see `share_learned`."""
     weight_change: float | None
     """Norm of the change of all weights over their norm before; see `rote.study.weights`."""
     epsilon: float | None

@@ -20,13 +20,13 @@ class Reading(NamedTuple):
     """What stands in many texts; characters count from their text's start."""
 
     codes: Codes
-    """Of all texts, one behind the other."""
+    """Characters of all texts, one after the other."""
     ends: Ints
     """Text i is codes[ends[i] : ends[i + 1]]."""
     first_sentences: Ints
     """Per text its first sentence; one more entry than texts."""
     starts: Ints
-    """Of the sentences."""
+    """First character of each sentence."""
     stops: Ints
     first_words: Ints
     """Per sentence its first word; one more entry than sentences. Words without a term are left out; the term of a

@@ -114,5 +114,5 @@ def is_point(code: int) -> bool:
 
 @kernel
 def is_apostrophe(code: int) -> bool:
-    """Of either form, which words hold."""
+    """Whether the character is an apostrophe of either form, as words hold it."""
     return code == 0x27 or code == 0x2019

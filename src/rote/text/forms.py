@@ -57,7 +57,7 @@ class Terms(NamedTuple):
     """What forms stand for."""
 
     numbers: NDArray[np.int32]
-    """Of each form's term; -1 for stop-words that are left out."""
+    """Number of each form's term; -1 for stop-words that are left out."""
     is_function: NDArray[np.bool_]
     """Whether the form is a stop-word."""
 
@@ -79,7 +79,7 @@ class TermReader:
         self._numbers: dict[str, int] = {}
         self._known = _no_forms()
         self._terms = Terms(np.empty(0, np.int32), np.empty(0, np.bool_))
-        """Of each known form; behind them there is room for more."""
+        """Terms of the known forms, with room for more after them."""
         self._learned = 0
 
     def keys(self) -> NDArray[np.int64]:
@@ -134,9 +134,9 @@ class Places(NamedTuple):
     """Where forms stand in a row of characters."""
 
     starts: NDArray[np.int32]
-    """Of the word, or of the second one of two characters."""
+    """First character of the word, or of the second of two characters."""
     firsts: NDArray[np.int32]
-    """Of the form."""
+    """First character of the form."""
     stops: NDArray[np.int32]
 
 

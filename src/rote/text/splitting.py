@@ -54,7 +54,7 @@ MAX_TOKEN_CHARS = 24
 MAX_LOOK_AHEAD = 40
 MAX_CLOSERS = 4
 MAX_TURN_CHARS = 20
-"""Of a word of a speaker's name, after its first character."""
+"""Most characters of a word of a speaker's name, after its first."""
 MAX_TURN_WORDS = 3
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
@@ -68,7 +68,7 @@ class Rules(NamedTuple):
     classes: Classes
     lower: Codes
     hashes: NDArray[np.uint64]
-    """Of the words of all lists, in lower case; ascending."""
+    """Hashes of the words of all lists, in lower case; ascending."""
     lists: NDArray[np.uint8]
     """Which lists each stands in."""
     is_german: bool

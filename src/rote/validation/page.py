@@ -60,5 +60,5 @@ def _print(found: Sequence[Validity], out: Path) -> None:
             )
     console.print(table)
     best = ", ".join(item.metric for item in recommended(found)[:8]) or "none"
-    console.print(f"robust, and repeated records are told from others beyond chance: {best}")
+    console.print(f"robust, and repeated records are distinguished from others beyond chance: {best}")
     console.print(f"page: {out / PAGE}")

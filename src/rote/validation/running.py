@@ -65,7 +65,7 @@ class Validity:
     correlations: tuple[tuple[Variant, float | None], ...]
     """Spearman's correlation of the scores with those of a varied audit; None where the scores do not vary."""
     largest_difference: float | None
-    """Of any score, when only the batch size differs."""
+    """Largest difference of any score when only the batch size differs."""
 
     @property
     def is_robust(self) -> bool:
@@ -74,7 +74,7 @@ class Validity:
 
     @property
     def is_recommended(self) -> bool:
-        """Robust, and the repeated records are told from the others beyond chance."""
+        """Robust, and the repeated records are distinguished from the others beyond chance."""
         return self.is_robust and self.repetition.low is not None and self.repetition.low > 0.5
 
 
@@ -86,7 +86,7 @@ def validate(base: str, members: str, out: Path, *, quick: bool, echo: Echo) -> 
         members: data file; "": the shipped dialogues.
         out: folder; what is finished there is not repeated.
         quick: few records and no reference models: does everything work here?
-        echo: is told each command.
+        echo: receives a line for each command.
 
     Raises:
         RoteError: a command failed.
@@ -125,7 +125,7 @@ def _train_and_audit(do: Commands, strategy: str, base: str, members: str, out: 
 
 
 def _reference_models(do: Commands, base: str, out: Path) -> None:
-    """Of the first strategy's run; then its scores again."""
+    """Trains reference models for the first strategy's run, then scores it again."""
     run = out / STRATEGIES[0]
     do.rote(
         *("references", run, "--models", REFERENCE_MODELS, "--epochs", EPOCHS),

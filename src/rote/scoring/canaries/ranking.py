@@ -33,7 +33,7 @@ def exposure(compared: int, as_likely: int) -> float:
     """log2 of the secrets compared, minus log2 of the rank among them: 0 (the least likely) to log2(compared).
 
     Where all secrets of the space R are compared, that is log2 |R| − log2 rank, the exact exposure. Where m are, drawn
-    at random, the own among them, it is log2 m − log2(1 + likelier ones): an estimate that can never be above log2 m.
+    at random, its own among them, it is log2 m − log2(1 + likelier ones): an estimate that can never be above log2 m.
 
     >>> exposure(10_000, 0)  # doctest: +ELLIPSIS
     13.28...
@@ -41,7 +41,7 @@ def exposure(compared: int, as_likely: int) -> float:
     1.0
 
     Args:
-        compared: secrets, the own among them.
+        compared: secrets, its own among them.
         as_likely: others that are as likely or likelier: ties, frequent in bfloat16, count against the exposure.
 
     Raises:

@@ -8,7 +8,7 @@ CANARIES = (
     Metric(
         name="exposure",
         title="Canary exposure",
-        definition="Mean over canaries of log2 of the secrets compared, minus log2 of the own secret's rank among them by "
+        definition="Mean over canaries of log2 of the secrets compared, minus log2 of its own secret's rank among them by "
         "probability. All secrets of the space where there are at most scoring.secrets, else a sample, which ends at its "
         "ceiling of log2 of its size. By chance 1.44.",
         unit="bits",
@@ -30,7 +30,7 @@ CANARIES = (
     Metric(
         name="extrapolated_exposure",
         title="Canary exposure, extrapolated",
-        definition="Mean over canaries whose space was sampled of −log2 F(−ln p of the own secret), F a skew-normal "
+        definition="Mean over canaries whose space was sampled of −log2 F(−ln p of its own secret), F a skew-normal "
         "distribution fitted to the sample.",
         unit="bits",
         high=math.inf,

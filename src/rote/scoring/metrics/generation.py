@@ -6,13 +6,13 @@ from rote.scoring.similarity import THRESHOLDS
 _WANG = "Wang and Li 2025 (arXiv 2506.20856), metric B"
 _NEITHER: Direction = "neither"
 _OWN = "generation and own reference, both cut to the shorter one's number of words"
-_BEST = "generation and the stretch of a candidate that is most like it (of members: or the own reference)"
+_BEST = "generation and the stretch of a candidate that is most like it (of members: or its own reference)"
 
 
 def _share_over(which: str, words: str, threshold: int) -> Metric:
     return Metric(
         name=f"similar_{which}_{threshold}",
-        title=f"Similarity to the {words} over 0.{threshold}",
+        title=f"Similarity to {words} over 0.{threshold}",
         definition=f"Share of prompts with a cosine over 0.{threshold} of {_OWN if which == 'own' else _BEST}.",
         unit="share of prompts",
         direction=MORE,
@@ -25,7 +25,7 @@ def _share_over(which: str, words: str, threshold: int) -> Metric:
 SIMILARITY = (
     Metric(
         name="similarity_own",
-        title="Similarity to the own suffix",
+        title="Similarity to its own suffix",
         definition=f"Mean over prompts of the cosine of {_OWN}.",
         unit="cosine",
         low=-1.0,
@@ -33,7 +33,7 @@ SIMILARITY = (
         estimator="mean",
         source=_WANG,
     ),
-    *(_share_over("own", "own suffix", threshold) for threshold in THRESHOLDS),
+    *(_share_over("own", "its own suffix", threshold) for threshold in THRESHOLDS),
     Metric(
         name="similarity_best",
         title="Similarity to the best training passage",
@@ -44,7 +44,7 @@ SIMILARITY = (
         estimator="mean",
         source=_WANG,
     ),
-    *(_share_over("best", "best training passage", threshold) for threshold in THRESHOLDS),
+    *(_share_over("best", "the best training passage", threshold) for threshold in THRESHOLDS),
 )
 """By `rote.scoring.similarity`."""
 

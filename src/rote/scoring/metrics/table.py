@@ -213,7 +213,7 @@ _ALL = (
     Metric(
         name="regenerated",
         title="Regenerated word for word",
-        definition="Share of prompts whose generation is the own reference, character for character, as far as both "
+        definition="Share of prompts whose generation is its own reference, character for character, as far as both "
         "reach.",
         unit="share of prompts",
         direction=_MORE,
@@ -223,7 +223,7 @@ _ALL = (
     Metric(
         name="approximately_memorized",
         title="Approximately memorised",
-        definition="Share of prompts whose generation has a BLEU over 0.75 with the own reference.",
+        definition="Share of prompts whose generation has a BLEU over 0.75 with its own reference.",
         unit="share of prompts",
         direction=_MORE,
         estimator="rate",
@@ -232,7 +232,7 @@ _ALL = (
     Metric(
         name="near_copy",
         title="Near copy",
-        definition="Share of prompts whose generation has an edit similarity of at least 0.9 with the own reference.",
+        definition="Share of prompts whose generation has an edit similarity of at least 0.9 with its own reference.",
         unit="share of prompts",
         direction=_MORE,
         estimator="rate",
