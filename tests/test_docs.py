@@ -61,9 +61,14 @@ def inline_commands(page: Path) -> list[str]:
     return [found["code"].removeprefix("$ ") for found in INLINE.finditer(text)]
 
 
-def tables(page: str) -> dict[str, list[str]]:
-    """First cell (without backticks) → the other cells, of all tables of a page of the docs."""
-    rows = [line for line in (DOCS / page).read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+def method() -> str:
+    """All pages of the method."""
+    return "\n".join(page.read_text(encoding="utf-8") for page in sorted((DOCS / "method").glob("*.md")))
+
+
+def tables(text: str) -> dict[str, list[str]]:
+    """First cell (without backticks) → the other cells, of all tables of a text of the docs."""
+    rows = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     return {first.strip("`"): rest for first, *rest in cells}
 
@@ -196,27 +201,27 @@ def test_shipped_paths_in_command_lines_exist() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=list(METRICS))
-def test_the_method_page_defines_every_metric(metric: typing.Any) -> None:
-    row = tables("method.md")[metric.name]
+def test_the_method_defines_every_metric(metric: typing.Any) -> None:
+    row = tables(method())[metric.name]
     high = "∞" if math.isinf(metric.high) else f"{metric.high:,g}"
     assert row[0] == metric.unit
     assert row[1] == f"{metric.low:g} to {high}"
     assert row[2] == metric.direction.removesuffix(" = more memorised")
     assert row[3] == metric.estimator
-    assert f"### {metric.title}" in (DOCS / "method.md").read_text(encoding="utf-8")
+    assert f"### {metric.title}" in method()
 
 
-def test_the_method_page_names_no_metric_that_is_gone() -> None:
+def test_the_method_names_no_metric_that_is_gone() -> None:
     known = {
-        name for name, row in tables("method.md").items() if len(row) == 5 and row[2] in ("higher", "lower", "neither")
+        name for name, row in tables(method()).items() if len(row) == 5 and row[2] in ("higher", "lower", "neither")
     }
     assert known == set(METRICS)
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(PRESETS["corrected"])][1:])
-def test_the_method_page_has_every_setting_of_every_preset(field: str) -> None:
-    columns = tables("method.md")["preset setting"]
-    row = tables("method.md")[field]
+def test_the_method_has_every_setting_of_every_preset(field: str) -> None:
+    columns = tables(method())["preset setting"]
+    row = tables(method())[field]
     for name, preset in PRESETS.items():
         value = getattr(preset, field)
         value = value is not None if field == "evidence" else value
@@ -224,11 +229,11 @@ def test_the_method_page_has_every_setting_of_every_preset(field: str) -> None:
         assert row[columns.index(name)] == shown, name
 
 
-def test_the_method_page_has_every_setting_of_the_evidence() -> None:
+def test_the_method_has_every_setting_of_the_evidence() -> None:
     evidence = PRESETS["corrected"].evidence
     assert evidence is not None
     for field, value in evidence._asdict().items():
-        assert tables("method.md")[field] == [str(value)]
+        assert tables(method())[field] == [str(value)]
 
 
 def test_the_corpus_page_lists_shapes_and_reasons() -> None:

@@ -387,6 +387,6 @@ def test_time_grows_with_the_length_alone(piece: str) -> None:
 
 
 def test_the_docs_count_the_national_numbers_as_they_are() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "method" / "generations.md").read_text(encoding="utf-8")
     (counts,) = re.findall(r"(\d+) kinds of numbers of (\d+) countries", text)
     assert tuple(map(int, counts)) == (len(NATIONAL_IDS), len(BY_COUNTRY))

@@ -196,7 +196,7 @@ LAWS = (
     ),
     Law("zlib", lambda own, _: zlib_ratio(own.log_probabilities, TEXT), 0.0),
     Law("min_k", lambda own, _: min_k(own.log_probabilities), 0.0),
-    # Its limit for certain tokens is 0, and a right token among uncertain ones has more: see docs/method.md.
+    # Its limit for certain tokens is 0, and a right token among uncertain ones has more: see docs/method/.
     Law(
         "min_k_plus_plus",
         lambda own, _: min_k_plus_plus(own.log_probabilities, own.means, own.deviations),

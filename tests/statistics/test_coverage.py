@@ -183,7 +183,7 @@ def test_a_cell_of_the_table_covers(figure: str, setting: str, parameter: str, l
 
 @pytest.mark.slow
 def test_no_interval_of_the_table_covers_far_too_little() -> None:
-    """Skewed values of few groups aside: a bootstrap of them is known to fall short (see docs/method.md)."""
+    """Skewed values of few groups aside: a bootstrap of them is known to fall short (see docs/method/)."""
     for cell in intervals.cells():
         if "lognormal" not in cell.parameter and "one ends at" not in cell.setting:
             found = intervals.simulate(cell, 200)

@@ -56,7 +56,9 @@ REPORT_HTML = "report.html"
 REPORT_JSON = "report.json"
 ATTENTION_HTML = "attention.html"
 
-FIXED_NAMES = tuple(value for name, value in globals().items() if name.isupper() and "." in str(value) and "{" not in value)
+FIXED_NAMES = tuple(
+    value for name, value in globals().items() if name.isupper() and "." in str(value) and "{" not in value
+)
 """Every file of a run but the manifest and those of single models."""
 
 _MADE_BY: Mapping[str, tuple[str, ...]] = {

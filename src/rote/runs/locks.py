@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rote.runs.disk import FILE_MODE, parse_json, private_folder, sweep, write_atomically
 from rote.errors import RunError
+from rote.runs.disk import FILE_MODE, parse_json, private_folder, sweep, write_atomically
 
 if TYPE_CHECKING:
     from filelock import FileLock

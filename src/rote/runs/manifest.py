@@ -7,8 +7,8 @@ from importlib import metadata
 from typing import cast
 
 import rote
-from rote.runs.disk import content_hash, parse_json, shortened, unseal
 from rote.records import Json, from_row
+from rote.runs.disk import content_hash, parse_json, shortened, unseal
 
 FORMAT = 4
 """Raised whenever an artifact's meaning changes; artifacts of another format are stale."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rote.runs.disk import content_hash, encode, open_to_append, parse_json, write_atomically
 from rote.records import Json
+from rote.runs.disk import content_hash, encode, open_to_append, parse_json, write_atomically
 
 ENDING = ".partial"
 _DIGITS = 16

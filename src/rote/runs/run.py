@@ -14,13 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
 
-from rote.runs import locks, partials
-from rote.runs.artifacts import CONFIG, FIXED_NAMES, GENERATIONS, MANIFEST, command_of
-from rote.runs.disk import content_hash, encode, file_hash, seal, write_atomically
 from rote.errors import RunError
+from rote.records import Json, content_id, from_row, to_row
+from rote.runs import locks, partials
+from rote.runs.artifacts import CONFIG, FIXED_NAMES, MANIFEST, command_of
+from rote.runs.disk import content_hash, encode, seal, write_atomically
 from rote.runs.manifest import (
-    FORMAT,
-    PACKAGES,
     Entry,
     UnusableManifest,
     differences,
@@ -30,7 +29,6 @@ from rote.runs.manifest import (
     opened,
     outdated,
 )
-from rote.records import Json, content_id, from_row, to_row
 
 _MISSING = "it is missing"
 SHOWN_CHANGES = 3
@@ -110,9 +108,7 @@ class Run:
         """
         entry, again = self.entry(name), f"run `rote {command_of(name)}` (or `rote audit`) again"
         if entry is None:
-            raise RunError(
-                f"{self.path(name)} does not exist: run `rote {command_of(name)}` (or `rote audit`) first"
-            )
+            raise RunError(f"{self.path(name)} does not exist: run `rote {command_of(name)}` (or `rote audit`) first")
         content, damage = self._content(name, entry)
         if damage:
             what = " does not exist any more" if damage == _MISSING else f": damaged ({damage})"
