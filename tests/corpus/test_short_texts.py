@@ -48,7 +48,7 @@ def naive_sets(texts: list[str], threshold: float) -> set[frozenset[int]]:
     return as_sets(components, len(texts))
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     base=st.lists(st.sampled_from(list("abcdefghijkl")), min_size=3, max_size=30),
     edits=st.lists(
@@ -124,6 +124,31 @@ def test_records_that_share_an_instruction_are_no_variants(instruction: str, wor
     drawn = random.Random(words).sample(WORDS, 60 * words)
     texts = [instruction.format(" ".join(drawn[i * words : (i + 1) * words])) for i in range(60)]
     assert len(sets_of(texts)) == 60
+
+
+INSTRUCTION = "Translate the following English word to French now:"
+
+
+@pytest.mark.parametrize(("records", "groups"), [(10, 1), (11, 11)])
+def test_few_records_under_a_short_instruction_that_is_no_field_are_taken_for_variants(
+    records: int, groups: int, tmp_path: Path
+) -> None:
+    """Nothing in ten such texts says that the first eight words are an instruction; a field of its own does."""
+    drawn = random.Random(0).sample(WORDS, 2 * records)
+    pairs = list(zip(drawn[::2], drawn[1::2], strict=True))
+    shapes = {
+        "text": ([{"text": f"{INSTRUCTION} {word} {answer}"} for word, answer in pairs], groups),
+        "field": ([{"instruction": INSTRUCTION, "input": word, "output": answer} for word, answer in pairs], records),
+    }
+    for name, (rows, expected) in shapes.items():
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert len({item.group for item in read_corpus(CorpusConfig(members=str(path))).members}) == expected
+
+
+def test_one_word_apart_is_a_variant_whatever_the_word_means() -> None:
+    texts = ["one of the worst movies of the year", "one of the best movies of the year"]
+    assert len(sets_of(texts)) == 1
 
 
 def test_names_in_a_long_template_are_variants_however_many_share_it() -> None:
