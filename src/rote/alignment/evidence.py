@@ -51,9 +51,9 @@ class Words(NamedTuple):
     is_function: npt.NDArray[np.int8]
     """Per word."""
     prices: npt.NDArray[np.int8]
-    """Price of a cut in front of each word and behind the last, in halves of the full one; length: words + 1."""
+    """Price of a cut in front of each word and after the last, in halves of the full one; length: words + 1."""
     first_words: Ints
-    """Per sentence (row of the seeds' vectors): its first word, and the first behind it."""
+    """Per sentence (row of the seeds' vectors): its first word, and the first after it."""
     end_words: Ints
 
 
@@ -142,7 +142,7 @@ def best_segment(
     """The stretch of greatest evidence, less the price of its cuts, among the words `first` to `end`.
 
     Returns:
-        First word, the word behind the last, evidence; an empty stretch with 0 where none has any.
+        First word, the word after the last, evidence; an empty stretch with 0 where none has any.
     """
     prices = side.words.prices[first : end + 1] * (cut_price / 2)
     best, best_first, best_end = 0.0, first, first

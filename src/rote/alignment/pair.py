@@ -56,7 +56,7 @@ class Found(NamedTuple):
     """Generated start and end, training start and end, in characters; passages × 4."""
     cosines: Floats
     ends: Ints
-    """Per candidate: the end of its plain passages, and of the wide ones behind them. Candidates × 2."""
+    """Per candidate: the end of its plain passages, and of the wide ones after them. Candidates × 2."""
 
 
 @kernel
@@ -64,7 +64,7 @@ def shared_with_each(numbers: Numbers, starts: Ints, rules: Rules) -> Found:
     """The passages of a generation with each candidate: clusters of seeds, as published.
 
     Args:
-        numbers: the prepared generation and behind it its candidates.
+        numbers: the prepared generation and after it its candidates.
         starts: where each of them begins, and where the last one ends.
         rules: thresholds.
     """
@@ -125,7 +125,7 @@ def may_share_runs(codes: Codes, classes: Classes, size: int, numbers: Numbers, 
 
 @kernel
 def _shared_passages(one: Numbers, two: Numbers, rules: Rules) -> tuple[Ints, Floats, int]:
-    """Characters and cosines of the passages, and the number of plain ones; they come first, the wide ones behind."""
+    """Characters and cosines of the passages, and the number of plain ones; they come first, the wide ones after."""
     generated, training = unpack(one).rows, unpack(two).rows
     pair = weigh(generated, training, rules.smooths_idf)
     seeds = find_seeds(pair, rules.min_sentence_cosine, rules.min_sentence_dice)

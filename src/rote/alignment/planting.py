@@ -100,7 +100,7 @@ def passage_chars(condition: Condition, preset: Preset) -> range:
 def passages(text: str, chars: range, *, language: str) -> list[Span]:
     """From each sentence the longest stretch of whole sentences whose length lies in `chars`, where there is one.
 
-    A single sentence that is too long is cut behind a word.
+    A single sentence that is too long is cut after a word.
     """
     found = sentences(text, language=language)
     stretches = []
@@ -267,7 +267,7 @@ def foreign_words(text: str) -> list[str]:
 def insert(passage: str, host: str, *, language: str, draw: random.Random) -> tuple[str, Span]:
     """The host with the passage between two of its sentences or at its beginning, and where it stands there.
 
-    Never behind the last sentence, which may break off. An empty host: the passage alone.
+    Never after the last sentence, which may break off. An empty host: the passage alone.
     """
     ends = [0, *(sentence.end for sentence in sentences(host, language=language)[:-1])]
     place = draw.choice(ends)

@@ -144,7 +144,7 @@ class _Room(NamedTuple):
     term_ends: Numbers
     """Per local term where its rows end there."""
     rows: Numbers
-    """Per row: its first word, the first behind it, its first character, its end. Rows × 4."""
+    """Per row: its first word, the first after it, its first character, its end. Rows × 4."""
     cuts: Numbers
     """Per cut: characters from and up to which it reaches, and its price. Cuts × 3."""
 
@@ -153,7 +153,7 @@ class _Room(NamedTuple):
 def _pack(
     reading: Reading, places: Numbers, keys: npt.NDArray[np.int64], classes: Classes, settings: Settings
 ) -> tuple[Numbers, npt.NDArray[np.int64]]:
-    """The numbers of all texts, one behind the other, and where each begins; behind the last, where it ends.
+    """The numbers of all texts, one after the other, and where each begins; after the last, where it ends.
 
     Args:
         reading: the texts.

@@ -33,7 +33,7 @@ class Stretches(NamedTuple):
     """Passages of the generation with their counterparts in the training text, in words."""
 
     ranges: Ints
-    """One row each: first generated word, the one behind the last, the same in the training text."""
+    """One row each: first generated word, the one after the last, the same in the training text."""
     evidence: Floats
     """Evidence of both sides together."""
 

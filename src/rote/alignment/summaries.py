@@ -43,7 +43,7 @@ def find_summaries(short: Side, long: Side, marks: Bools, own_marks: Bools, evid
         evidence: thresholds.
 
     Returns:
-        In words: first of the summary, the one behind its last, the same of what it condenses; summaries × 4.
+        In words: first of the summary, the one after its last, the same of what it condenses; summaries × 4.
     """
     found, count = np.empty((MAX_SUMMARIES, 4), np.int64), 0
     todo, left = np.zeros((MAX_SUMMARIES + 1, 2), np.int64), 1

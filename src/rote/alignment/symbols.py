@@ -5,7 +5,7 @@ a whole block, so that it is found where the reading meets the block, and grown 
 
 Bounded work: a run of length L is met once in each of its blocks, so that growing costs no more than meetings × block.
 Where the two rows repeat themselves so much that there are more than MEETINGS_PER_SYMBOL meetings per symbol, only the
-first FOLLOWED_PLACES places of each block are tried, the longest run wins, and the reading goes on behind it: linear.
+first FOLLOWED_PLACES places of each block are tried, the longest run wins, and the reading continues after it: linear.
 """
 
 from typing import NamedTuple

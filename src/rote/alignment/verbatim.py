@@ -26,7 +26,7 @@ class SymbolText(NamedTuple):
 
     symbols: Symbols
     places: Ints
-    """Where each symbol stands in the text; behind the last, the length of the text."""
+    """Where each symbol stands in the text; after the last, the length of the text."""
 
 
 class Boundaries(NamedTuple):

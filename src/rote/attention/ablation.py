@@ -43,7 +43,7 @@ class NeededInput:
 def kept_part(prompt: str, share: float, *, order: Order, seed: str) -> str:
     """The prompt with only that share of its words (rounded up), in their order.
 
-    What stands behind the last word (a separator) is always kept; of words at random, what stands between them is one
+    What stands after the last word (a separator) is always kept; of words at random, what stands between them is one
     blank. A prompt without words is kept as it is.
 
     >>> kept_part("one two three four\\n", 0.5, order="first", seed="")

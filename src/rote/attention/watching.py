@@ -59,7 +59,7 @@ class WatchedText:
     skipped: int
     """Leading tokens of `written` that were not generated (a decoder's start)."""
     columns: tuple[int, int]
-    """First input column that is looked at, and the first behind: special tokens are left out, but for a sink."""
+    """First input column that is looked at, and the first after: special tokens are left out, but for a sink."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

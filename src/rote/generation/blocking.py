@@ -141,7 +141,7 @@ class VerbatimBlocker:
 
 
 def _pieces(texts: Iterable[Sequence[int]]) -> Iterator[Tokens]:
-    """The texts one behind the other, each closed by `_BETWEEN`; several arrays, so that no copy of all is needed."""
+    """The texts one after the other, each closed by `_BETWEEN`; several arrays, so that no copy of all is needed."""
     piece: list[Sequence[int]] = []
     size = 0
     for text in texts:

@@ -60,7 +60,7 @@ def sort_by(values: NDArray[np.int32], keys: NDArray[np.int64]) -> None:
 
 @kernel
 def first_not_below(values: NDArray[np.int32 | np.int64], wanted: int) -> int:
-    """The first place at which an ascending row has that value or a greater one; behind the last where there is none."""
+    """The first place at which an ascending row has that value or a greater one; after the last where there is none."""
     low, high = 0, len(values)
     while low < high:
         middle = (low + high) // 2

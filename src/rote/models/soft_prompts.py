@@ -2,7 +2,7 @@
 before every text.
 
 peft's own forward puts the vectors before the embedded input, which shifts the logits of a causal model and hides the
-input from everything that calls a part of the model. Here each vector gets a token id behind the vocabulary, and the
+input from everything that calls a part of the model. Here each vector gets a token id beyond the vocabulary, and the
 input embedding knows these ids. Whoever puts them before a text generates and scores as with peft, through the model's own
 forward, its cache, its encoder or its body alone. The output has no place for them: they are never written.
 

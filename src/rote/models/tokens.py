@@ -75,7 +75,7 @@ class TokenEncoder:
         return len(self.before) if tuple(ids[: len(self.before)]) == self.before else self.virtual
 
     def shortened(self, ids: Sequence[int], room: int) -> list[int]:
-        """The prompt's ids with as many of those behind its opening left out as are over `room`."""
+        """The prompt's ids with as many of those after its opening left out as are over `room`."""
         over, opening = max(0, len(ids) - room), self.opening(ids)
         return [*ids[:opening], *ids[opening + over :]]
 

@@ -16,7 +16,7 @@ from rote.passes.store import TokenStore
 from rote.records import Example, Json, Prompt, VariantPass, content_id
 
 LOWERCASE, RECALL, NEIGHBOUR, UNRELATED = "lowercase", "recall", "neighbour", "unrelated"
-"""The forms: names of variants, those of which there are several with a number behind."""
+"""The forms: names of variants, those of which there are several with a number at the end."""
 
 SEPARATOR = "\n\n"
 """Between the non-members of a prefix, and after them."""

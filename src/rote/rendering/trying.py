@@ -157,7 +157,7 @@ def _pair_pass(text: Parts, part: _Part, encoder: TokenEncoder, model: LoadedMod
 
 
 def _with_start_tokens(layouts: Sequence[Layout], encoder: TokenEncoder) -> Iterator[tuple[Layout, TokenEncoder]]:
-    """The layouts with their encoder, and behind the first one the same with a start token more or less."""
+    """The layouts with their encoder, and after the first one the same with a start token more or less."""
     for layout in layouts:
         yield layout, encoder
         if layout.name == AUDITED and not encoder.is_encoder_decoder:

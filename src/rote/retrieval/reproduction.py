@@ -27,7 +27,7 @@ def add_sources(
     text: str,
     left_out: Set[str],
 ) -> list[Candidate]:
-    """The candidates, and behind them the sources of those runs that stand in none of them.
+    """The candidates, and after them the sources of those runs that stand in none of them.
 
     A source gets the next rank and score 0.0: BM25 did not find it. A run that a candidate holds needs no further one.
 

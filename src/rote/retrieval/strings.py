@@ -18,7 +18,7 @@ class SortedStrings(Sequence[str]):
     """An immutable sequence of different strings, in order. Lone surrogates are allowed.
 
     Args:
-        content: the strings in UTF-8, one behind the other.
+        content: the strings in UTF-8, one after the other.
         starts: string i is `content[starts[i] : starts[i + 1]]`.
     """
 

@@ -83,7 +83,7 @@ def _longest_shared(indexed: _Codes, read: _Codes) -> int:
 
 @kernel
 def _extend(automaton: _Automaton, last: int, code: np.uint32) -> int:
-    """Adds one code behind the state of the whole row so far; returns the new state of the whole row."""
+    """Adds one code after the state of the whole row so far; returns the new state of the whole row."""
     new = _add_state(automaton, automaton.length[last] + 1)
     state, edge = last, -1
     while state >= 0:

@@ -81,7 +81,7 @@ def estimate(
 
     Returns:
         Estimates and comparisons, in the order of `METRICS`, models, splits and strata; the order of the arguments'
-        records is irrelevant. A comparison that too few groups stand behind is left out.
+        records is irrelevant. A comparison with too few groups is left out.
     """
     by_id = {example.id: example for example in examples}
     subjects = collect_subjects(prompts, by_id)

@@ -79,7 +79,7 @@ def compare(generated: str, reference: str) -> Overlap:
 def is_regenerated(generated: str, reference: str) -> bool:
     """Whether the generation is the reference, character for character, as far as both reach.
 
-    White space before and behind them is left out. False where either is empty.
+    White space around them is left out. False where either is empty.
 
     >>> is_regenerated("on the mat, purring.", "on the mat"), is_regenerated("on a mat", "on the mat")
     (True, False)

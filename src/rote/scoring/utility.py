@@ -87,7 +87,7 @@ def token_f1(answer: str, reference: str) -> float:
 
 
 def answer_of(generated: str, reference: str) -> str:
-    """The generation up to as many words as the reference has (and the punctuation behind the last), trimmed.
+    """The generation up to as many words as the reference has (and the punctuation after the last), trimmed.
 
     >>> answer_of(" Paris. The river is long", "Paris")
     'Paris.'

@@ -1,7 +1,7 @@
 """How well a score tells members from non-members: ROC, its area, who can be named one by one.
 
 Pure statistics of the two sides' scores, higher = more member-like. Duplicate groups are the clusters throughout. What too
-few controls stand behind is refused, with the reason.
+few controls support is refused, with the reason.
 """
 
 import math

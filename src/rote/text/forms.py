@@ -39,7 +39,7 @@ _OTHER_FACTOR = np.uint64(0xD6E8FEB86659FD93)
 
 
 class TermLists(NamedTuple):
-    """The terms of texts, one text behind the other."""
+    """The terms of texts, one text after the other."""
 
     first: NDArray[np.int64]
     """Text i has the terms `numbers[first[i] : first[i + 1]]`, in reading order, with repetitions."""
@@ -151,7 +151,7 @@ class _Forms(NamedTuple):
 
 
 class _Spelt(NamedTuple):
-    """Forms as they are written, one behind the other."""
+    """Forms as they are written, one after the other."""
 
     codes: Codes
     ends: NDArray[np.int64]
@@ -184,7 +184,7 @@ def room_for(most: int) -> Places:
 
 @kernel
 def add_forms(codes: Codes, at: int, end: int, classes: Classes, places: Places, found: int) -> int:
-    """Writes the forms that stand between two characters, where no word goes on, behind those found; counts them all."""
+    """Writes the forms that stand between two characters, where no word goes on, after those found; counts them all."""
     row, unspaced, unspaced_end = codes[:end], 0, -1
     while at < end:
         kind = classes[row[at]]
@@ -212,7 +212,7 @@ def add_forms(codes: Codes, at: int, end: int, classes: Classes, places: Places,
 def _number_forms(
     codes: Codes, firsts: Ints, stops: Ints, known: _Forms, numbers: NDArray[np.int32]
 ) -> tuple[_Forms, _Spelt]:
-    """Writes the numbers of the forms; returns the known ones with the new ones behind them, and how these are spelt."""
+    """Writes the numbers of the forms; returns the known ones with the new ones after them, and how these are spelt."""
     slots, hashes, count = known
     new, ends, added = np.empty(64, np.uint32), np.zeros(16, np.int64), 0
     for form in range(len(firsts)):

@@ -1,7 +1,7 @@
 """Where a run may begin or end: between two tokens of `rote.text.tokens`, decided in kernels.
 
 The index keeps no tokens. A place is looked at when a run begins or ends there, from the last blank on: no token but a
-blank holds one, so tokens behind it do not depend on what stands before.
+blank holds one, so tokens after it do not depend on what stands before.
 """
 
 import numpy as np

@@ -20,7 +20,7 @@ _IS_SPACE = np.array([chr(code).isspace() for code in range(0x3001)], dtype=np.u
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NormalTexts:
-    """Many normal texts, one behind the other."""
+    """Many normal texts, one after the other."""
 
     content: NDArray[np.uint8]
     first: NDArray[np.int64]
