@@ -38,7 +38,7 @@ def audit(config: AuditConfig, run: Run) -> int:
 
 def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
     """Stage 2: trains `model.base` on the members and writes models that can be audited."""
-    from rote.corpus import canaries_of, read_corpus, read_mixed
+    from rote.corpus import ShapeReader, as_read, canaries_of, read_corpus, read_mixed
     from rote.corpus.canaries import summary
     from rote.finetuning import finetune as train
 
@@ -47,7 +47,8 @@ def finetune(config: AuditConfig, out: Path, *, echo: Echo) -> int:
     tokenizer = ChatTokenizer(config.model)
     corpus = read_corpus(config.corpus, tokenizer=tokenizer, echo=echo)
     mixed = read_mixed(config.finetuning.mix, corpus.examples, config.corpus, tokenizer=tokenizer, echo=echo)
-    canaries = canaries_of(config.corpus, corpus.members)
+    reader = ShapeReader(config.corpus, tokenizer)
+    canaries = [as_read(canary, reader) for canary in canaries_of(config.corpus, corpus.members)]
     if canaries:
         echo(summary(canaries))
     train(

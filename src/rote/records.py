@@ -22,6 +22,7 @@ Condition: TypeAlias = Literal[
 NOTHING: tuple[Condition, ...] = ("nothing", "nothing-alike")
 """Nothing was planted; the text is aligned with any other texts, or with those most like it."""
 CanaryKind: TypeAlias = Literal["number", "words"]
+CanaryForm: TypeAlias = Literal["text", "chat", "instruction", "rendered"]
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 
 KINDS: tuple[Kind, ...] = ("verbatim", "near-verbatim", "paraphrase", "idea", "weak-paraphrase")
@@ -575,10 +576,18 @@ class Canary:
     copies: int
     """How often it is trained on; of a held-out one: how often it would have been."""
     planted: bool
+    form: CanaryForm = "text"
+    """What it is planted as: "text", as it stands here; "chat", a turn of the user and one of the assistant; "instruction",
+    an instruction and its output. "rendered": the text is one that a chat template wrote, with its special tokens."""
+
+    @property
+    def is_rendered(self) -> bool:
+        """Whether the text holds its special tokens: the tokenizer puts none around it."""
+        return self.form == "rendered"
 
     @property
     def text(self) -> str:
-        """What is trained on."""
+        """What is trained on; of a chat or an instruction the prompt and the answer, without what a template adds."""
         return self.prompt + self.before + self.secret + self.after
 
 

@@ -213,7 +213,7 @@ def test_prepare_writes_what_any_trainer_reads_and_the_audit_tells_apart_again(t
     assert main(["prepare", "--members", data, "--holdout", "0.25", "--canaries", "40", "--out", str(out)]) == 0
     canaries = read_canaries(out / runs.CANARIES)
     lines = (out / runs.TRAINING_DATA).read_text(encoding="utf-8").splitlines()
-    written = [row["prompt"] + row["completion"] for row in map(json.loads, lines)]
+    written = [f"{row['question']}\n{row['answer']}" for row in map(json.loads, lines)]
     kept = Run(out).read(runs.EXAMPLES, Example)
     members = [example.text for example in kept if example.split == "member"]
     planted = [canary.text for canary in canaries if canary.planted for _ in range(canary.copies)]

@@ -4,7 +4,7 @@
 (`bounds`: what that may cost), `shapes` recognises their `fields`, `contents` and `chat` find what they say, `rendering`
 makes a prompt and a completion of it, `readings` keeps account of how, `near_duplicates` and `groups` find the records that belong together,
 `identifiers` the personal data that fields hold, `contamination` the non-members that are no control, `splits` draws, `reading` puts it together; `defects` says what can
-be wrong with a record. `mixing` reads other tasks' records to train on beside the members. `canaries` draws secrets of known randomness (`secrets`) and plants them.
+be wrong with a record. `mixing` reads other tasks' records to train on beside the members. `canaries` draws secrets of known randomness (`secrets`) and plants them, `training_rows` writes them as the records are.
 """
 
 from rote.corpus.canaries import canaries_of, draw_canaries, plant, planted_examples, read_canaries
@@ -17,6 +17,7 @@ from rote.corpus.readings import Reading, Recognised, Unused
 from rote.corpus.rendering import Parts, Rendering, ShapeReader, other_renderings
 from rote.corpus.secrets import SecretSpace
 from rote.corpus.splits import draw, split
+from rote.corpus.training_rows import as_read, columns_of, text_rows
 
 __all__ = [
     "ChatTokenizer",
@@ -32,7 +33,9 @@ __all__ = [
     "ShapeReader",
     "TooManyBadRecords",
     "Unused",
+    "as_read",
     "canaries_of",
+    "columns_of",
     "draw",
     "draw_canaries",
     "fields_sentence",
@@ -45,4 +48,5 @@ __all__ = [
     "read_corpus",
     "read_mixed",
     "split",
+    "text_rows",
 ]

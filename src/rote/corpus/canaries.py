@@ -8,15 +8,16 @@ et al. 2023).
 import json
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
+from typing import get_args
 
 from rote.config import CorpusConfig
 from rote.corpus.files import check_file
 from rote.corpus.rendering import AUTO, LINE_FEED
 from rote.corpus.secrets import WORDS, SecretSpace
 from rote.errors import ConfigError, DataError
-from rote.records import Canary, Example, Json, content_id, from_row, to_row
+from rote.records import Canary, CanaryForm, Example, Json, content_id, from_row, to_row
 from rote.runs import encode
 
 NAME, SECRET = "{name}", "{secret}"
@@ -88,11 +89,22 @@ def planted_examples(canaries: Iterable[Canary]) -> list[Example]:
     """The planted canaries as records to train on, each in a group of its own."""
     return [
         Example(
-            canary.id, canary.prompt, canary.before + canary.secret + canary.after, "member", canary.id, canary.copies
+            id=canary.id,
+            prompt=canary.prompt,
+            completion=canary.before + canary.secret + canary.after,
+            split="member",
+            group=canary.id,
+            copies=canary.copies,
+            is_rendered=canary.is_rendered,
         )
         for canary in canaries
         if canary.planted
     ]
+
+
+def formed(canaries: Iterable[Canary], form: CanaryForm) -> list[Canary]:
+    """The canaries, to be planted in that form."""
+    return [replace(canary, form=form) for canary in canaries]
 
 
 def plant(rows: Sequence[Example], canaries: Iterable[Canary], *, seed: int) -> list[Example]:
@@ -172,6 +184,8 @@ def _canary(path: Path, number: int, line: str) -> Canary:
 def _check_fields(path: Path, number: int, row: dict[str, Json]) -> None:
     """Raises a DataError for the first field that is missing or cannot be what it is meant to be."""
     for field in fields(Canary):
+        if field.name not in row and field.default is not MISSING:
+            continue
         if field.name not in row:
             raise DataError.at(path, number, "missing", field=field.name)
         value = row[field.name]
@@ -181,6 +195,8 @@ def _check_fields(path: Path, number: int, row: dict[str, Json]) -> None:
             wrong, expected = type(value) is not int or value < 1, "a whole number >= 1"
         elif field.name == "kind":
             wrong, expected = value not in ("number", "words"), "'number' or 'words'"
+        elif field.name == "form":
+            wrong, expected = value not in get_args(CanaryForm), " or ".join(map(repr, get_args(CanaryForm)))
         else:
             wrong, expected = not isinstance(value, str), "a text"
         if wrong:

@@ -21,6 +21,7 @@ from rote.corpus.readings import Account, Reading
 from rote.corpus.rendering import ShapeReader
 from rote.corpus.shapes import SHAPES
 from rote.corpus.splits import draw, split
+from rote.corpus.training_rows import as_read
 from rote.errors import ConfigError, DataError
 from rote.records import Example, Identifier, Split, content_id
 from rote.runs import Echo
@@ -81,7 +82,8 @@ def read_corpus(config: CorpusConfig, *, tokenizer: ChatTokenizer | None = None,
         notes.append(note)
         echo(note)
 
-    reader, canaries = ShapeReader(config, tokenizer), _canary_texts(config.canary_file)
+    reader = ShapeReader(config, tokenizer)
+    canaries = _canary_texts(config.canary_file, reader)
     members = _load(_Loaded(config.members, "member", canaries, Account(reader)), reader, say)
     nonmembers = _Loaded(config.nonmembers, "non-member", canaries, Account(reader))
     if config.nonmembers:
@@ -242,7 +244,7 @@ def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Exam
     content = content_of(row.content, shape)
     parts = reader.rendered(content, shape)
     loaded.account.add(row.content, shape, content, parts)
-    _check_canary(f"{parts.prompt}{parts.completion}", row, loaded)
+    _check_canary((parts.text, "\n".join((*content.texts, content.completion))), row, loaded)
     name = content_id(parts.prompt, parts.completion)
     loaded.identifying.add(name, row.content)
     loaded.copies[name] += 1
@@ -256,16 +258,25 @@ def _keep(row: Row, loaded: _Loaded, reader: ShapeReader, places: dict[str, Exam
     loaded.entries.append(entry_of(example, parts))
 
 
-def _canary_texts(file: str) -> dict[str, bool]:
+def _canary_texts(file: str, reader: ShapeReader) -> dict[str, bool]:
+    """The texts of the canaries, white space aside, as they stand in their file and as the records are read."""
     canaries = read_canaries(Path(file)) if file else []
-    return {" ".join(canary.text.split()): canary.planted for canary in canaries}
+    found = [each for canary in canaries for each in (canary, as_read(canary, reader))]
+    return {" ".join(canary.text.split()): canary.planted for canary in found}
 
 
-def _check_canary(text: str, row: Row, loaded: _Loaded) -> None:
-    """Raises a BadRecord for a canary, and a DataError where the members hold one that was not to be planted."""
-    planted = loaded.canaries.get(" ".join(text.split())) if loaded.canaries else None
-    if planted is None:
+def _check_canary(texts: Iterable[str], row: Row, loaded: _Loaded) -> None:
+    """Raises a BadRecord for a canary, and a DataError where the members hold one that was not to be planted.
+
+    Args:
+        texts: the record as it is rendered, and what it says without what a rendering adds.
+        row: where it stands.
+        loaded: the data set, with its canaries.
+    """
+    known = [(text, key) for text in texts if (key := " ".join(text.split())) in loaded.canaries]
+    if not known:
         return
+    text, planted = known[0][0], loaded.canaries[known[0][1]]
     if not planted and loaded.split == "member":
         raise DataError.at(row.file, row.line, f"a canary that was held out stands among the members: {shown(text)}")
     raise BadRecord("", "canary", shown(text))

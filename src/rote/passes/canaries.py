@@ -93,7 +93,8 @@ class SecretScorer:
         """What an encoder reads; nothing for a causal model."""
         if not self.model.is_encoder_decoder:
             return ()
-        return (*self.encoder.before, *self.encoder.content(canary.prompt), *self.encoder.after)
+        before, after = self.encoder.around(is_rendered=canary.is_rendered)
+        return (*before, *self.encoder.content(canary.prompt), *after)
 
     def _tokens(self, canary: Canary) -> SecretTokens:
         """The tokens of its own secret, then of the others."""
@@ -106,7 +107,8 @@ class SecretScorer:
         head, secrets = self._by_last_word(lead, canary.secret, others) or _split(
             [tuple(content(lead + secret)) for secret in (canary.secret, *others)]
         )
-        start = decoder_start_ids(self.model, self.encoder) if is_seq2seq else self.encoder.before
+        before, _ = self.encoder.around(is_rendered=canary.is_rendered)
+        start = decoder_start_ids(self.model, self.encoder) if is_seq2seq else before
         if not (*start, *head):
             raise Unmeasurable("no token stands before the secret")
         return SecretTokens((*start, *head), tuple(secrets))

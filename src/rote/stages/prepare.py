@@ -38,11 +38,10 @@ def prepare(config: AuditConfig, run: Run) -> int:
     data = (config.corpus.members, config.corpus.nonmembers, config.corpus.canary_file)
     check_unchanged(*data, config.model.tuned, config.model.adapter)
     save_settings(config, run)
+    tokenizer = ChatTokenizer(config.model)
     try:
         # All records are kept: a generation may repeat any of them. `limit` draws those that are prompted.
-        corpus = read_corpus(
-            dataclasses.replace(config.corpus, limit=0), tokenizer=ChatTokenizer(config.model), echo=run.echo
-        )
+        corpus = read_corpus(dataclasses.replace(config.corpus, limit=0), tokenizer=tokenizer, echo=run.echo)
     except TooManyBadRecords as error:
         run.write(runs.DROPPED, error.dropped, settings={})
         run.echo(f"every defect stands in {run.path(runs.DROPPED)}")
@@ -61,5 +60,5 @@ def prepare(config: AuditConfig, run: Run) -> int:
         run.discard(runs.IDENTIFIERS)
     run.note(data_hash=corpus.digest, data_notes=list(corpus.notes))
     left_out.keep(run, corpus)
-    planted.keep(config, run, corpus)
+    planted.keep(config, run, corpus, tokenizer)
     return OK
