@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-from rote.cli import COMMANDS, build_parser, flag_name
-from rote.config import sections, toml_value
+from rote.cli import COMMANDS, build_parser
+from rote.config import flag_name, sections, toml_value
 
 DOCS = Path(__file__).parent.parent / "docs"
 COLUMNS = "100"

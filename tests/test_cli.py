@@ -10,8 +10,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from rote.cli import COMMANDS, _shown, build_parser, flag_name, main
-from rote.config import load_config, sections
+from rote.cli import COMMANDS, _shown, build_parser, main
+from rote.config import flag_name, load_config, sections
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:

@@ -15,19 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rote import __version__
-from rote.config import AuditConfig, did_you_mean, load_config, sections, toml_value
+from rote.config import AuditConfig, did_you_mean, flag_name, load_config, sections, toml_value
 from rote.console.escaping import visible
 from rote.console.signals import Terminated, terminable
 from rote.errors import INTERRUPTED, OK, TERMINATED, USER_ERROR, RoteError
 from rote.runs import Run
 from rote.runs.locks import claimed, name_command
-
-FLAG_NAMES = {
-    ("model", "tuned"): "model",
-    ("generation", "seed"): "generation-seed",
-    ("finetuning", "seed"): "finetuning-seed",
-}
-"""Settings whose flag is not simply their key; any other key that two sections share gets its section in front."""
 
 EPILOG = """\
 A first audit:
@@ -236,14 +229,6 @@ def _add_settings(part: argparse.ArgumentParser, names: Sequence[str]) -> None:
                 action="append" if isinstance(default, tuple) else "store",
                 help=(item.metadata["help"] + _choices(hint) + _shown(default)).replace("%", "%%"),
             )
-
-
-def flag_name(section: str, key: str) -> str:
-    """The flag of a setting, without its dashes."""
-    if (section, key) in FLAG_NAMES:
-        return FLAG_NAMES[section, key]
-    owners = [name for name, kind in sections().items() if key in {f.name for f in dataclasses.fields(kind)}]
-    return (key if len(owners) == 1 or owners[0] == section else f"{section}-{key}").replace("_", "-")
 
 
 def _shown(default: object) -> str:

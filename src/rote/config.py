@@ -477,6 +477,43 @@ def sections() -> dict[str, type]:
     return {f.name: typing.cast(type, f.type) for f in dataclasses.fields(AuditConfig)}
 
 
+FLAG_NAMES = {
+    ("model", "tuned"): "model",
+    ("generation", "seed"): "generation-seed",
+    ("finetuning", "seed"): "finetuning-seed",
+}
+"""Settings whose flag is not simply their key; any other key that two sections share gets its section in front."""
+
+
+def flag_name(section: str, key: str) -> str:
+    """The flag of a setting, without its dashes."""
+    if (section, key) in FLAG_NAMES:
+        return FLAG_NAMES[section, key]
+    owners = [name for name, kind in sections().items() if key in {f.name for f in dataclasses.fields(kind)}]
+    return (key if len(owners) == 1 or owners[0] == section else f"{section}-{key}").replace("_", "-")
+
+
+def with_settings(config: "AuditConfig", settings: Mapping[str, object]) -> "AuditConfig":
+    """The settings, changed by others that are named as their flags are, with "_" for "-": `max_new_tokens`, `limit`.
+
+    Raises:
+        ConfigError: names every unknown name, wrong type and value out of range at once.
+    """
+    table: dict[str, dict[str, object]] = {
+        name: {f.name: getattr(getattr(config, name), f.name) for f in dataclasses.fields(kind)}
+        for name, kind in sections().items()
+    }
+    places = {flag_name(name, key).replace("-", "_"): (name, key) for name, keys in table.items() for key in keys}
+    problems = []
+    for given, value in settings.items():
+        if given not in places:
+            problems.append(f"unknown setting {given!r}{did_you_mean(given, places)}")
+            continue
+        section, key = places[given]
+        table[section][key] = str(value) if isinstance(value, Path) else value
+    return config_from(table, problems=problems)
+
+
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> AuditConfig:
     """The settings of a TOML file (or the defaults), changed by `section.key=value` overrides, in order.
 

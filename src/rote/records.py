@@ -340,6 +340,28 @@ class Match:
     generic: bool
     """The generated passage also matches non-member text: common phrasing. In no headline; counted apart."""
 
+    def details(self, chars: int | None = None) -> str:
+        """Length (in characters of the generation, unless another is given), similarity, and why it is not counted."""
+        parts = [f"{len(self.generated) if chars is None else chars:,} characters", f"similarity {self.similarity:.2f}"]
+        if self.paraphrase_probability is not None:
+            parts.append(f"paraphrase probability {self.paraphrase_probability:.2f}")
+        if self.direction != "none":
+            parts.append(self.direction)
+        if self.in_prompt:
+            parts.append("stands in the prompt: not counted")
+        if self.generic:
+            parts.append("stands in non-members too: not counted")
+        return ", ".join(parts)
+
+    def _repr_html_(self) -> str:
+        """For notebooks; the texts that the spans are of are not part of a match."""
+        from rote.console import markup
+
+        spans = {"generated": self.generated, "training text": self.training}
+        shown = {name: f"characters {span.start:,} to {span.end:,}" for name, span in spans.items()}
+        ids = {"generation": self.generation_id, "example": f"{self.example_id} (rank {self.rank})"}
+        return markup.box(markup.heading(self.kind, self.details()), markup.facts({**shown, **ids}))
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trial:
@@ -500,6 +522,19 @@ class Estimate:
     method: str
     events: int | None = None
     reason: str | None = None
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the value with its interval, counts and method."""
+        from rote.console import markup
+
+        value = "not measurable" if self.value is None else f"{self.value:.4g}"
+        if self.low is not None:
+            value += f" ({self.low:.4g} to {'∞' if self.high is None else f'{self.high:.4g}'})"
+        of = f"{self.n:,}" if self.events is None else f"{self.events:,} of {self.n:,}"
+        missing = f"{self.n_missing:,} could not be measured" if self.n_missing else ""
+        detail = f"{self.model}, {self.split}s, {self.stratum}"
+        counts = {"n": of, "missing": missing, "method": self.method, "reason": self.reason or ""}
+        return markup.box(markup.heading(self.metric, detail), markup.facts({"value": value, **counts}))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

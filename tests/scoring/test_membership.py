@@ -291,5 +291,22 @@ def test_scores_in_float32_are_those_in_float64(law: Law) -> None:
     assert law.score(*doubled) == pytest.approx(law.score(own, base), rel=1e-5, abs=1e-6)
 
 
+UNEQUAL = {
+    "min_k_plus_plus": lambda own, one: (min_k_plus_plus(own, one, own), min_k_plus_plus(own, own, one)),
+    "reference_ratio": reference_ratio,
+    "ez_mia": lambda own, one: ez_mia(own, one, own > 0),
+    "ez_mia, first choices": lambda own, one: ez_mia(own, own, one > 0),
+    "wbc": window_comparison,
+    "recall_ratio": recall_ratio,
+}
+
+
+@pytest.mark.parametrize("others", [np.array([-1.0]), np.zeros(0), np.full(4, -1.0), np.full((3, 1), -1.0)])
+@pytest.mark.parametrize("name", UNEQUAL)
+def test_numbers_of_other_tokens_are_refused_not_stretched(name: str, others: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"one number for each token.* of shape \(3,\).* of shape \("):
+        UNEQUAL[name](np.array([-1.0, -2.0, -3.0]), others)
+
+
 def test_examples_in_the_documentation() -> None:
     assert doctest.testmod(membership).failed == 0

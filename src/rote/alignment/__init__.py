@@ -19,7 +19,7 @@ from rote.alignment.detector import choose_hosts, run_trials
 from rote.alignment.matching import Aligner, find_matches, make_aligner, mark_generic
 from rote.alignment.paraphrase import ParaphraseClassifier, SentencePair
 from rote.alignment.passages import Passage, align
-from rote.alignment.presets import CORRECTED, PAN2015, PRESETS, UDSA2026, ZENG2024, Preset
+from rote.alignment.presets import CORRECTED, PAN2015, PRESETS, UDSA2026, ZENG2024, Preset, preset_of
 
 __all__ = [
     "CORRECTED",
@@ -37,5 +37,6 @@ __all__ = [
     "find_matches",
     "make_aligner",
     "mark_generic",
+    "preset_of",
     "run_trials",
 ]

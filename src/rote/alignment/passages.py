@@ -10,8 +10,9 @@ import numpy as np
 
 from rote.alignment.pair import Found, explained_by_each, may_share_runs, rules_of, shared_with_each
 from rote.alignment.preparation import Numbers, prepare_all
-from rote.alignment.presets import Preset
+from rote.alignment.presets import Preset, preset_of
 from rote.alignment.verbatim import block_size, shared_runs, shared_word_runs
+from rote.config import PresetName
 from rote.records import Direction, Span
 from rote.text.characters import character_classes, codes_of
 
@@ -36,7 +37,7 @@ class Passage:
     """As seen from the generation, of summaries: condensed = the generation is the shorter. Otherwise none."""
 
 
-def align(generated: str, training: str, *, preset: Preset, language: str = "en") -> list[Passage]:
+def align(generated: str, training: str, *, preset: Preset | PresetName, language: str = "en") -> list[Passage]:
     """The passages that the two texts share.
 
     `corrected`: every form side by side. Verbatim runs come from the raw texts and are equal text up to runs of white
@@ -48,13 +49,16 @@ def align(generated: str, training: str, *, preset: Preset, language: str = "en"
     Args:
         generated: the generation.
         training: the training text.
-        preset: every threshold.
+        preset: every threshold, or the name of a preset.
         language: of sentence splitter, stop-words and stemmer (ISO 639-1).
 
     Returns:
         Passages by place in the generation; none for empty texts and texts without words.
+
+    Raises:
+        ConfigError: there is no preset of that name.
     """
-    return _aligner(preset, language).align(generated, training)
+    return _aligner(preset_of(preset), language).align(generated, training)
 
 
 @lru_cache(maxsize=4)

@@ -8,7 +8,9 @@ published defects, as far as the fields below name them.
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from rote.config import PresetName
+from rote.config import PresetName, did_you_mean
+from rote.errors import ConfigError
+from rote.runs.disk import shortened
 
 
 class Evidence(NamedTuple):
@@ -120,3 +122,17 @@ CORRECTED = Preset(
 )
 
 PRESETS: dict[PresetName, Preset] = {preset.name: preset for preset in (PAN2015, ZENG2024, UDSA2026, CORRECTED)}
+
+
+def preset_of(preset: PresetName | Preset) -> Preset:
+    """The preset of that name; a preset itself as it is.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if isinstance(preset, Preset):
+        return preset
+    if not isinstance(preset, str) or preset not in PRESETS:
+        near = did_you_mean(preset, PRESETS) if isinstance(preset, str) else ""
+        raise ConfigError(f"preset: must be one of {', '.join(PRESETS)}, found {shortened(preset)}{near}")
+    return PRESETS[preset]

@@ -2,7 +2,9 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -11,22 +13,40 @@ EVERY_S = 30.0
 """Least time between two lines."""
 
 
+Show = Callable[[str], None]
+_shown_by: ContextVar[Show | None] = ContextVar("_shown_by", default=None)
+
+
+@contextmanager
+def shown_by(show: Show) -> Iterator[None]:
+    """Within it progress is no bar: its lines go to this function."""
+    before = _shown_by.set(show)
+    try:
+        yield
+    finally:
+        _shown_by.reset(before)
+
+
+def _to_standard_error(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 class Lines:
-    """Prints a line at most every `EVERY_S` seconds; the first one after as long."""
+    """Shows a line at most every `EVERY_S` seconds; the first one after as long."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + EVERY_S
 
     def show(self, line: str) -> None:
-        """Prints the line if it is time for one."""
+        """Shows the line if it is time for one."""
         if time.monotonic() >= self._next:
-            print(line, file=sys.stderr, flush=True)
+            (_shown_by.get() or _to_standard_error)(line)
             self._next = time.monotonic() + EVERY_S
 
 
 def track(chunks: Iterable[Sequence[Item]], label: str, *, total: int, done: int = 0) -> Iterator[Sequence[Item]]:
     """Passes the chunks on and shows how many of `total` items have come; `done` of them came in an earlier run."""
-    if not sys.stderr.isatty():
+    if _shown_by.get() or not sys.stderr.isatty():
         yield from _in_lines(chunks, label, total=total, done=done)
         return
     from rich.console import Console

@@ -171,16 +171,7 @@ def _chunk(piece: marks.Piece, source: TrainingText) -> Chunk:
 
 def match_title(match: Match, chars: int) -> str:
     """One line on a match: kind, length, similarity, and why it is not counted where it is not."""
-    parts = [match.kind, f"{chars:,} characters", f"similarity {match.similarity:.2f}"]
-    if match.paraphrase_probability is not None:
-        parts.append(f"paraphrase probability {match.paraphrase_probability:.2f}")
-    if match.direction != "none":
-        parts.append(match.direction)
-    if match.in_prompt:
-        parts.append("stands in the prompt: not counted")
-    if match.generic:
-        parts.append("stands in non-members too: not counted")
-    return ", ".join(parts)
+    return f"{match.kind}, {match.details(chars)}"
 
 
 @cache

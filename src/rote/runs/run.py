@@ -73,9 +73,15 @@ class Run:
         self.echo = echo
         self._must_exist = must_exist
         self._is_claimed = False
+        self._release: Callable[[], object] = lambda: None
         self._made: set[str] = set()
         self._said: set[str] = set()
         self._manifest: dict[str, Json] = self._read_manifest()
+
+    def close(self) -> None:
+        """Gives the folder free for other processes; it is locked again when something is next written."""
+        self._release()
+        self._is_claimed = False
 
     def path(self, name: str) -> Path:
         """Where the artifact of that name lies (it may not exist)."""
@@ -262,7 +268,7 @@ class Run:
             return
         locks.claim(self.folder)
         self._is_claimed = True
-        weakref.finalize(self, locks.release, self.folder)
+        self._release = weakref.finalize(self, locks.release, self.folder)
         self._manifest = self._read_manifest()  # another process may have written since
         if not self.path(MANIFEST).exists():
             self._refuse_other_files()

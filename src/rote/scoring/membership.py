@@ -5,6 +5,8 @@ needs besides. A score of membership says nothing of extraction. Every score is 
 
 Scores that their sources define as a ratio a/b are given here as a/(a + b): the same order of the texts, so the same
 ROC, and a number where b is 0. 1/2 says that both sides are equal.
+
+Numbers that belong to the same tokens come in the same order and are equally many; anything else raises a ValueError.
 """
 
 import math
@@ -65,6 +67,7 @@ def min_k_plus_plus(
         deviations: σ_t, from the pass.
         share: of the tokens.
     """
+    _check_same_tokens(log_probabilities=log_probabilities, means=means, deviations=deviations)
     spread = np.asarray(deviations, dtype=np.float64)
     distances = np.asarray(log_probabilities, dtype=np.float64) - np.asarray(means, dtype=np.float64)
     certain = spread < LEAST_DEVIATION
@@ -77,6 +80,7 @@ def reference_ratio(log_probabilities: Floats, base: Floats) -> float | None:
     The log-likelihood ratio per token. Source: Carlini et al. 2021 (2012.07805); with the model before fine-tuning as the
     reference: Mireshghallah et al. 2022 (2203.03929).
     """
+    _check_same_tokens(log_probabilities=log_probabilities, base=base)
     return _mean(log_probabilities) - _mean(base) if len(log_probabilities) else None
 
 
@@ -90,9 +94,10 @@ def ez_mia(log_probabilities: Floats, base: Floats, is_greedy: Flags) -> float |
     >>> ez_mia(np.array([-1.0, -2.0, -0.1]), np.array([-4.0, -1.0, -0.1]), np.array([False, False, True]))
     0.75
     """
+    _check_same_tokens(log_probabilities=log_probabilities, base=base, is_greedy=is_greedy)
     if not len(log_probabilities):
         return None
-    gains = (np.asarray(log_probabilities, dtype=np.float64) - base)[~is_greedy]
+    gains = (np.asarray(log_probabilities, dtype=np.float64) - base)[~np.asarray(is_greedy, dtype=np.bool_)]
     if not len(gains):
         return 1.0
     return _share(float(np.maximum(gains, 0).sum()), float(np.maximum(-gains, 0).sum()))
@@ -104,6 +109,7 @@ def window_comparison(log_probabilities: Floats, base: Floats, *, widths: Sequen
     All windows of each width, one token apart; widths over the text's length are left out. A window where both losses
     are equal counts half. None for texts shorter than the least width. Source: Chen et al. 2026 (2601.02751), "WBC".
     """
+    _check_same_tokens(log_probabilities=log_probabilities, base=base)
     gains = np.cumsum(np.concatenate([[0.0], np.asarray(log_probabilities, dtype=np.float64) - base]))
     shares = []
     for width in widths:
@@ -135,6 +141,7 @@ def recall_ratio(log_probabilities: Floats, after_nonmembers: Floats) -> float |
         log_probabilities: of the text's tokens, without the prefix.
         after_nonmembers: of the same tokens after the prefix.
     """
+    _check_same_tokens(log_probabilities=log_probabilities, after_nonmembers=after_nonmembers)
     return _loss_share(after_nonmembers, log_probabilities)
 
 
@@ -145,6 +152,14 @@ def neighbourhood(log_probabilities: Floats, neighbours: Sequence[Floats]) -> fl
     """
     losses = [-_mean(other) for other in neighbours if len(other)]
     return float(np.mean(losses)) + _mean(log_probabilities) if losses and len(log_probabilities) else None
+
+
+def _check_same_tokens(**arrays: Floats | Flags) -> None:
+    """Raises a ValueError unless all have one dimension and the same length: numpy would stretch one to the other."""
+    shapes = {name: np.shape(values) for name, values in arrays.items()}
+    if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
+        found = ", ".join(f"{name} of shape {shape}" for name, shape in shapes.items())
+        raise ValueError(f"Expected one number for each token in all of them, got {found}")
 
 
 def _mean(values: Floats) -> float:
