@@ -76,12 +76,20 @@ def passage(content: str, start: int, end: int, *, context: int = 200, longest: 
         longest: characters of the stretch that are shown.
     """
     first, last, cut = max(0, start - context), min(len(content), end + context), min(end, start + longest)
-    before, after = (_left_out(count) for count in (first, len(content) - last))
-    marked = element("mark", text(content[start:cut]), _left_out(end - cut), style=MARK)
-    return element("div", before, text(content[first:start]), marked, text(content[end:last]), after, style=TEXT)
+    before, after = left_out(first), left_out(len(content) - last)
+    stretch = marked(content[start:cut], "passage") + left_out(end - cut)
+    return element("div", before, text(content[first:start]), stretch, text(content[end:last]), after, style=TEXT)
 
 
-def _left_out(count: int) -> str:
+def marked(content: str, title: str) -> str:
+    """The text with a mark around it, whose title a mouse shows; without a title as it is."""
+    if not title:
+        return text(content)
+    return f'<mark style="{MARK}" title="{text(title)}">{text(content)}</mark>'
+
+
+def left_out(count: int) -> str:
+    """The words in place of so many characters; "" for none."""
     return element("span", f" … {count:,} more characters … ", style=SOFT) if count else ""
 
 

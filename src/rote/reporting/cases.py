@@ -4,8 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rote.config import did_you_mean
+from rote.errors import ConfigError
 from rote.records import KINDS, ExactRun, Generation, Kind, Match, Score, Span, Split
 from rote.reporting.artifacts import Artifacts
+from rote.reporting.names import is_yes_or_no, lower_is_worse
 from rote.scoring.outcomes import covered_chars
 
 MOST_RUNS = 5
@@ -63,6 +66,12 @@ class Case:
     """Scores of the generation, then of the prompt under the same model."""
     base_loss: float | None
     """Loss of the base model on the true suffix, in nats per token."""
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from rote.reporting.notebook import case_html
+
+        return case_html(self)
 
 
 def counted_matches(generation_id: str, artifacts: Artifacts) -> list[Match]:
@@ -133,6 +142,28 @@ def worst_members(artifacts: Artifacts, limit: int) -> list[Case]:
             best[generation.example_id] = (key, generation)
     ordered = sorted(best.values(), key=lambda item: item[0])
     return [case_of(generation, artifacts) for _, generation in ordered[:limit]]
+
+
+def members_with(metric: str, artifacts: Artifacts) -> list[Case]:
+    """The members' cases, by the tuned model, that a metric speaks of, most memorised first.
+
+    Of a metric that is yes or no for each generation or prompt: those with yes. Of any other: all that have a value.
+
+    Raises:
+        ConfigError: the run has no such score.
+    """
+    known = {name for scores in artifacts.scores.values() for name in scores}
+    if metric not in known:
+        raise ConfigError(f"metric: no score of this run is called {metric!r}{did_you_mean(metric, known)}")
+    found: list[tuple[float, str, Generation]] = []
+    for generation in artifacts.generations.values():
+        if generation.model != "tuned" or artifacts.split(generation) != "member":
+            continue
+        subjects = (generation.id, f"{generation.prompt_id}-tuned")
+        value = next((v for subject in subjects if (v := artifacts.score(subject, metric)) is not None), None)
+        if value is not None and (value == 1 or not is_yes_or_no(metric)):
+            found.append((value if lower_is_worse(metric) else -value, generation.id, generation))
+    return [case_of(generation, artifacts) for _, _, generation in sorted(found, key=lambda item: item[:2])]
 
 
 def _badness(generation: Generation, artifacts: Artifacts) -> tuple[int, int, int, str] | None:

@@ -41,5 +41,11 @@ def is_share(metric: str) -> bool:
     return metric in DETECTOR_SHARES or (defined is not None and defined.unit.startswith("share"))
 
 
+def lower_is_worse(metric: str) -> bool:
+    """Whether lower values of the metric are more memorised."""
+    defined = _metric(metric)
+    return defined is not None and defined.direction.startswith("lower")
+
+
 def _metric(name: str) -> Metric | None:
     return METRICS.get(name.partition("@")[0])

@@ -7,6 +7,7 @@ Matched passages stand in ⟦1 … ⟧ besides their colour, so that they can be
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from io import StringIO
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,17 @@ def _named(id: str, artifacts: Artifacts) -> str:
     example = artifacts.examples.get(owner)
     words = marks.one_line(example.text, BEGIN_CHARS).partition(" … ")[0] if example else ""
     return f"{id} (“{words}”)" if words else id
+
+
+def text_of(cases: Sequence[Case], *, width: int = 120) -> str:
+    """The cases as `rote show` prints them, without colours."""
+    from rich.console import Console
+
+    written = StringIO()
+    console = Console(file=written, width=width, markup=False, emoji=False, highlight=False, color_system=None)
+    for case in cases:
+        _print_case(console, case)
+    return written.getvalue()
 
 
 def open_console() -> "Console":
