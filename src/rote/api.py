@@ -329,8 +329,10 @@ def _with_models(given: _Given, config: AuditConfig) -> AuditConfig:
 
 
 def _with_folders(settings: ModelConfig, name: str, written: "Written") -> ModelConfig:
+    if name == "base" and not written.adapter:
+        return dataclasses.replace(settings, base=written.model)
     if not written.adapter:
-        return dataclasses.replace(settings, **{name: written.model})
+        return dataclasses.replace(settings, tuned=written.model)
     if name == "base":
         raise ModelError("base: a PeftModel cannot be the base; give what merge_and_unload() returns for a copy of it")
     if settings.adapter:

@@ -76,4 +76,7 @@ def align_texts(
     ids = content_id(text), content_id(other)
     generation, prompt = Generation(ids[0], "", "", "", "", 0, text), Prompt("", "", "", "")
     found = find_matches(generation, prompt, [(Candidate(*ids, rank=1, score=0.0), other)], aligner)
-    return [TextMatch(*(getattr(match, field.name) for field in fields(Match)), text, other) for match in found]
+    return [
+        TextMatch(**{field.name: getattr(match, field.name) for field in fields(Match)}, text=text, other=other)
+        for match in found
+    ]

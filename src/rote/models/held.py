@@ -73,7 +73,7 @@ def write_held(model: object, tokenizer: object, place: Path, *, name: str) -> W
             remove(adapter)
         with _written(folder) as new:
             copied.save_pretrained(new)
-            found = _tokenizer(tokenizer, held, name)
+            found = _tokenizer(tokenizer, held)
             if found is not None:
                 copy.deepcopy(found).save_pretrained(new)
     return Written(str(folder), str(adapter) if adapter.is_dir() else "")
@@ -171,7 +171,7 @@ def _save_adapter(model: "PeftModel", folder: Path, name: str) -> None:
     settings.save_pretrained(str(folder))
 
 
-def _tokenizer(tokenizer: object, model: "nn.Module", name: str) -> "PreTrainedTokenizerBase | None":
+def _tokenizer(tokenizer: object, model: "nn.Module") -> "PreTrainedTokenizerBase | None":
     """The tokenizer that was given, or that of the place which the model came from; None where there is none."""
     from transformers import PreTrainedTokenizerBase
 
