@@ -54,7 +54,7 @@ def test_another_preset_is_refused_with_the_nearest_name(preset: object, message
 def test_what_is_no_text_is_refused(wrong: object) -> None:
     with pytest.raises(DataError, match=f"^text: expected a str, found {type(wrong).__name__} "):
         rote.align(wrong, OTHER)  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="^other: expected a str"):
+    with pytest.raises(DataError, match=r"^other: expected a str"):
         rote.align(TEXT, wrong)  # type: ignore[arg-type]
 
 
