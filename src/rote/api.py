@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from rote import pipeline
 from rote.alignment.two_texts import TextMatch
 from rote.alignment.two_texts import align_texts as align
-from rote.config import AuditConfig, ModelConfig, with_settings
+from rote.config import AuditConfig, ModelConfig, load_config, with_settings
 from rote.console import markup
 from rote.console.progress import shown_by
 from rote.corpus.held import write_records
 from rote.errors import ConfigError, ModelError
+from rote.models.loaded import own_random_numbers
 from rote.records import Estimate, to_row
 from rote.reporting.artifacts import Artifacts, read_artifacts
 from rote.reporting.cases import Case, case_of, members_with, worst_members
@@ -115,7 +116,7 @@ class Run(StoredRun):
     def report(self) -> Path:
         """Writes the report of the scores as they are now; returns the path of report.html."""
         try:
-            write_report(settings_of_run(self), self)
+            write_report(load_config(self.settings_file()), self)
         finally:
             self.close()
         return self.path(REPORT_HTML)
@@ -255,7 +256,7 @@ def finetune(
     folder = Path(out)
     ready = with_settings(_started(config), settings)
     given = _Given(None, base, tokenizer, members, nonmembers, folder)
-    with claimed(folder), shown_by(progress or _nowhere):
+    with claimed(folder), shown_by(progress or _nowhere), own_random_numbers():
         pipeline.finetune(_placed(given, ready), folder, echo=progress or _nowhere)
     return folder / "final"
 
@@ -289,7 +290,7 @@ def _at_work(
     """The resolved settings, and the run folder, which is this process's alone until the end."""
     ready = with_settings(_started(config), settings)
     say = progress or _nowhere
-    with claimed(given.out), shown_by(say):
+    with claimed(given.out), shown_by(say), own_random_numbers():
         run = StoredRun(given.out, echo=say)
         try:
             yield _placed(given, ready), run

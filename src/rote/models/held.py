@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, cast
 from rote.config import ModelConfig
 from rote.errors import ModelError
 from rote.models.failures import reading
-from rote.models.loaded import quiet
+from rote.models.loaded import own_random_numbers, quiet
 from rote.models.loading import load_model
 from rote.models.probing import Probe, largest_difference, make_probe, rounding
-from rote.models.tokenizers import has_tokenizer, load_tokenizer
+from rote.models.tokenizers import has_tokenizer, load_tokenizer, tokenizer_source
 from rote.runs.disk import make_private, private_folder, remove, temporary_path
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def write_held(model: object, tokenizer: object, place: Path, *, name: str) -> W
         if isinstance(copied, PeftModel):
             with _written(adapter) as new:
                 _save_adapter(copied, new, name)
-            copied = cast("PreTrainedModel", copied.unload())
+            prompts = copied.active_peft_config.is_prompt_learning
+            copied = cast("PreTrainedModel", copied.get_base_model() if prompts else copied.unload())
         else:
             remove(adapter)
         with _written(folder) as new:
@@ -87,7 +88,12 @@ def check_as_held(model: object, written: Written, config: ModelConfig, *, name:
         ModelError: the two do not say the same.
     """
     held = cast("PreTrainedModel | PeftModel", model)
-    loaded = load_model(written.model, adapter=written.adapter, config=config)
+    if not has_tokenizer(tokenizer_source(written.model, written.adapter, (config.base, config.tuned))):
+        raise ModelError(
+            f"{name}: no tokenizer can be loaded: give that of the {type(held).__name__} in memory with tokenizer=…"
+        )
+    with own_random_numbers():
+        loaded = load_model(written.model, adapter=written.adapter, config=config)
     probe = make_probe(loaded.model, loaded.tokenizer, context=loaded.context_tokens)
     with reading(f"{name}: the {type(held).__name__} that was given cannot be run"), _evaluating(held):
         said = _with_task(probe, held).log_probabilities(held)

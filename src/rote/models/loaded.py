@@ -38,6 +38,15 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
+@contextmanager
+def own_random_numbers() -> Iterator[None]:
+    """Within it torch's random numbers may be drawn; the caller's continue afterwards as if none had been."""
+    import torch
+
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        yield
+
+
 def pick_device(name: str) -> "torch.device":
     """The named device; "auto" is CUDA where there is one.
 
