@@ -127,6 +127,7 @@ def test_the_audit_of_a_held_model_finds_what_it_memorised(audited: rote.Run) ->
     assert not (audited.folder / OWNER).exists(), "the folder is free again"
 
 
+@pytest.mark.slow
 def test_the_same_objects_again_make_nothing_again_and_other_weights_do(
     audited: rote.Run, longer_toy: Toy, tmp_path: Path
 ) -> None:
