@@ -6,7 +6,8 @@ kinds, `scoring` turns them into scores and estimates beside their controls, `re
 passes between the stages, `pipeline` runs them all, `runs` keeps their results.
 
 In Python: `rote.audit(…)`, `rote.check(…)`, `rote.finetune(…)` do what the commands do, `rote.Run(FOLDER)` opens what they
-made, `rote.align(text, other)` compares two texts. Every name here is imported when it is first used.
+made, `rote.align(text, other)` compares two texts, and
+`rote.MemorizationCallback` watches a training. Every name here is imported when it is first used.
 """
 
 from importlib import import_module
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rote.api import Run, audit, check, finetune
     from rote.config import AuditConfig, load_config
     from rote.errors import RoteError
+    from rote.monitoring.callback import MemorizationCallback
     from rote.records import Estimate, Match
     from rote.scoring.metrics import METRICS
 
@@ -28,6 +30,7 @@ _PLACES = {
     "AuditConfig": "rote.config",
     "Estimate": "rote.records",
     "Match": "rote.records",
+    "MemorizationCallback": "rote.monitoring.callback",
     "RoteError": "rote.errors",
     "Run": "rote.api",
     "align": "rote.alignment.two_texts:align_texts",
@@ -46,6 +49,7 @@ __all__ = [
     "AuditConfig",
     "Estimate",
     "Match",
+    "MemorizationCallback",
     "RoteError",
     "Run",
     "align",

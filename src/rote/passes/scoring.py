@@ -128,11 +128,11 @@ def run_passes(
     """
     by_key = {key_of(text, model, schemes): text for text in texts}
     for text in by_key.values():
-        _check(text, model)
+        check_length(text, model)
     yield [key for key in by_key if key in store]
     reader: Reader | None = None
     found: dict[str, TokenStatistics] = {}
-    for batch in _batches(by_key, batch_size, model):
+    for batch in batches_of(by_key, batch_size, model):
         keys = [key for key in batch if key not in store]
         new = [by_key[key] for key in keys]
         if any(text.scored for text in new):
@@ -189,7 +189,8 @@ def score_prompts(
     ]
 
 
-def _check(text: TextPass, model: LoadedModel) -> None:
+def check_length(text: TextPass, model: LoadedModel) -> None:
+    """Raises a ModelError for a text that is longer than the model's context."""
     if not text.shown:
         raise ValueError(f"Expected a text that shows at least one token, got {text}")
     parts = [len(text.shown), len(text.scored)] if model.is_encoder_decoder else [len(text)]
@@ -200,7 +201,7 @@ def _check(text: TextPass, model: LoadedModel) -> None:
         )
 
 
-def _batches(texts: Mapping[str, TextPass], size: int, model: LoadedModel) -> list[list[str]]:
+def batches_of(texts: Mapping[str, TextPass], size: int, model: LoadedModel) -> list[list[str]]:
     """Keys in batches: texts with a prefix of their own by length, then those that share one, prefix by prefix.
 
     A model that cannot read any texts together reads them as they come.
