@@ -40,6 +40,23 @@ def lively(network: PreTrainedModel) -> PreTrainedModel:
     return network
 
 
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """Of every batch that a model loaded from now on reads: its rows, and whether any of them is padded."""
+    seen: list[tuple[int, bool]] = []
+
+    def note(network, args, words) -> None:
+        mask = words.get("attention_mask")
+        seen.append((len(words["input_ids"]), mask is not None and not bool(mask.all())))
+
+    def watched(*args, **words):
+        model = load_model(*args, **words)
+        model.model.register_forward_pre_hook(note, with_kwargs=True)
+        return model
+
+    monkeypatch.setattr("rote.models.load_model", watched)
+    return seen
+
+
 def plain(network: PreTrainedModel, ids: list[int]) -> torch.Tensor:
     """Log-probabilities of all tokens but the first, by one forward pass of that text alone."""
     with torch.inference_mode():
@@ -48,7 +65,9 @@ def plain(network: PreTrainedModel, ids: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("make", "batching"), [(rwkv, "one"), (decoder_only_bart, "equal lengths")])
-def test_reference_models_are_read_as_the_trial_of_their_base_says(make, batching: str, tmp_path: Path) -> None:
+def test_reference_models_are_read_as_the_trial_of_their_base_says(
+    make, batching: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("base", "tuned"):
         lively(make()).save_pretrained(tmp_path / name)
         byte_tokenizer().save_pretrained(tmp_path / name)
@@ -61,7 +80,12 @@ def test_reference_models_are_read_as_the_trial_of_their_base_says(make, batchin
     models = ["--model", tmp_path / "tuned", "--base", tmp_path / "base", *SETTINGS]
     assert main(["generate", *map(str, [out, *models])]) == 0
     training = ["--references-strategy", "full", "--epochs", "2", "--warmup-steps", "0"]
+    seen = watch(monkeypatch)
     assert main(["references", str(out), "--models", "2", *training]) == 0
+    monkeypatch.undo()
+    assert seen
+    assert not any(is_padded for _, is_padded in seen)
+    assert batching != "one" or {rows for rows, _ in seen} == {1}
 
     run = Run(out)
     (found,) = run.read(runs.SOUNDNESS.format(model="base"), Soundness)
