@@ -18,7 +18,7 @@ from rote import __version__
 from rote.config import AuditConfig, did_you_mean, flag_name, load_config, sections, toml_value
 from rote.console.escaping import visible
 from rote.console.signals import Terminated, terminable
-from rote.errors import INTERRUPTED, OK, TERMINATED, USER_ERROR, RoteError
+from rote.errors import INTERRUPTED, OK, TERMINATED, USER_ERROR, RoteError, is_lack_of_memory
 from rote.runs import Run
 from rote.runs.locks import claimed, name_command
 
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rote: {visible(f'{place}{error.strerror or error}')}", file=sys.stderr)
         return USER_ERROR
     except Exception as error:
-        if not _is_lack_of_memory(error):
+        if not is_lack_of_memory(error):
             raise
         what = (str(error).splitlines() or [""])[0]
         print(
@@ -128,14 +128,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return USER_ERROR
-
-
-def _is_lack_of_memory(error: Exception) -> bool:
-    """Whether Python, NumPy, Arrow or torch (on any device) could not get memory."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
 
 
 def build_parser() -> argparse.ArgumentParser:

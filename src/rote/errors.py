@@ -48,3 +48,11 @@ class MissingExtraError(RoteError):
 
     def __init__(self, package: str, extra: str, needed_for: str) -> None:
         super().__init__(f"{needed_for} needs the package {package!r}: pip install 'rote[{extra}]'")
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether Python, NumPy, Arrow or torch (on any device) could not get memory."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )

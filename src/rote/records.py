@@ -219,6 +219,8 @@ class Soundness:
     """What was done to load the model."""
     structure_dtype: str = ""
     """Number format of the finest trial: float32 where a model in half precision was tried in float32 as well."""
+    not_in_float32: str = ""
+    """Why a model in half precision was not tried in float32 as well; "" where it was, or is in float32 itself."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The trial: which models are used as they are, which in another way, and which are refused."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -406,6 +407,67 @@ def test_a_fault_smaller_than_half_precision_is_found_in_float32(dtype, monkeypa
     found = tried(ahead)
     assert found.structure_dtype == found.dtype == "bfloat16"
     assert "also" not in soundness_sentence(found)
+    assert re.search(r"Not tried .* float32, .*: [\d,]+ weights are more than the 10 that", soundness_sentence(found))
+
+
+class HalfOnly(torch.nn.Module):
+    """A layer of a kernel that takes half precision alone, or needs memory in float32 that is not there."""
+
+    def __init__(self, inner, error):
+        super().__init__()
+        self.inner, self.error = inner, error
+
+    def forward(self, *args, **words):
+        if self.inner.weight.dtype == torch.float32:
+            raise self.error
+        return self.inner(*args, **words)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("expected scalar type Half"), "it raises RuntimeError: expected scalar type Half"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "no memory for it"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes"), "no memory for it"),
+    ],
+)
+def test_a_model_that_cannot_run_in_float32_is_tried_as_it_is(error, said):
+    model = loaded(tiny_decoder(tokens=259), byte_tokenizer())
+    model.model.to(torch.bfloat16)
+    model.model.transformer.h[1].ln_1 = HalfOnly(model.model.transformer.h[1].ln_1, error)
+    found = tried(model)
+    assert (found.dtype, found.structure_dtype, found.not_in_float32) == ("bfloat16", "bfloat16", said)
+    assert f"Not tried with its weights in float32, where rounding hides no fault: {said}." in soundness_sentence(found)
+    assert {weight.dtype for weight in model.model.parameters()} == {torch.bfloat16}
+
+
+def test_where_the_copy_in_float32_has_no_room_the_weights_are_as_before(monkeypatch):
+    model = loaded(tiny_decoder(tokens=259), byte_tokenizer())
+    model.model.to(torch.bfloat16)
+    before, copied, copy = dict(model.model.state_dict()), [], torch.Tensor.to
+
+    def full(self, *args, **words):
+        if args == (torch.float32,) and self.dtype == torch.bfloat16 and self.dim() == 2:
+            copied.append(self)
+            if len(copied) == 3:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return copy(self, *args, **words)
+
+    monkeypatch.setattr(torch.Tensor, "to", full)
+    found = tried(model)
+    assert (found.structure_dtype, found.not_in_float32) == ("bfloat16", "no memory for it")
+    assert all(before[name].data_ptr() == weight.data_ptr() for name, weight in model.model.state_dict().items())
+
+
+def test_only_disagreement_in_float32_refuses(monkeypatch):
+    """One way that raises does not excuse another that is wrong; a model in float32 says nothing of float32."""
+    ahead = look_ahead(0.003)
+    ahead.model.to(torch.bfloat16)
+    with pytest.raises(ModelError, match="changing later tokens"):
+        tried(ahead)
+    found = tried(loaded(tiny_decoder(tokens=259), byte_tokenizer()))
+    assert (found.structure_dtype, found.not_in_float32) == ("float32", "")
+    assert "Not tried" not in soundness_sentence(found)
 
 
 def test_weights_in_half_precision_come_back_bit_by_bit():

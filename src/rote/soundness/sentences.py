@@ -20,6 +20,11 @@ def soundness_sentence(found: Soundness) -> str:
     if found.context_tokens is not None:
         use += f", and at most {found.context_tokens:,} tokens of a text, up to which it reads every length in the same way"
     seen = f" ({'; '.join(found.seen)})" if found.seen else ""
+    omitted = (
+        f" Not tried with its weights in float32, where rounding hides no fault: {found.not_in_float32}."
+        if found.not_in_float32
+        else ""
+    )
     notes = "".join(f" {_begun(note.rstrip('.'))}." for note in found.notes)
     also = (
         f", also with its weights in {found.structure_dtype}" if found.structure_dtype not in ("", found.dtype) else ""
@@ -27,7 +32,7 @@ def soundness_sentence(found: Soundness) -> str:
     return (
         f"{found.model.capitalize()} model tried on {found.tokens:,} tokens ({found.dtype}{also}, {found.device}): causal; "
         f"{use}{seen} (largest difference {found.difference:.1g} nats); a plain call finds {found.first_choices} of "
-        f"{found.generated} generated tokens to be the first choice.{notes}"
+        f"{found.generated} generated tokens to be the first choice.{omitted}{notes}"
     )
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from rote.errors import ModelError
+from rote.errors import ModelError, is_lack_of_memory
 from rote.models import Batching, LoadedModel, quiet
 from rote.models.tokens import decoder_start_ids, model_encoder
 from rote.passes.scoring import PromptPass
 from rote.records import Soundness
+from rote.soundness import widening
 from rote.soundness.checks import (
     Choices,
     Finding,
@@ -21,7 +22,6 @@ from rote.soundness.checks import (
     shorter_texts,
 )
 from rote.soundness.samples import draw_samples
-from rote.soundness.widening import can_widen, widened
 
 Result = TypeVar("Result")
 
@@ -46,8 +46,17 @@ _REMEDY = (
     "Check that the folder is what was trained (tokenizer and config.json included) and try another version of "
     "transformers; the page Models of the documentation lists what is known to work"
 )
+_NO_MEMORY = "no memory for it"
 CAPACITIES = ("expert_capacity",)
 """Settings of a model's config that name a number of tokens from which on it computes otherwise."""
+
+
+class _CannotRun(ModelError):
+    """The model did not give other numbers, it gave none: it raised, or there was no memory. `why` says which."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +88,9 @@ class _Attempt:
 def trial(prompted: Sequence[PromptPass], model: LoadedModel, *, name: str, new_tokens: int) -> Soundness:
     """Tries the model on parts of the texts that it will read; a few hundred tokens.
 
-    In half precision a fault may be smaller than rounding. A model of up to `MOST_WEIGHTS` weights is tried in float32
-    first; the ways that were wrong there are not tried again.
+    In half precision a fault may be smaller than rounding. A model of up to `widening.MOST_WEIGHTS` weights is tried in
+    float32 first; the ways that were wrong there are not tried again. Where it cannot run in float32 (no memory for the
+    copy, or it raises) it is tried in its own number format alone, and the result says so.
 
     Args:
         prompted: passes over prompts and references; the samples are cut from the longest of them.
@@ -94,10 +104,9 @@ def trial(prompted: Sequence[PromptPass], model: LoadedModel, *, name: str, new_
     Raises:
         ModelError: in no way; names what was tried and what was seen.
     """
-    if not can_widen(model):
-        return _tried(prompted, model, name=name, new_tokens=new_tokens)
-    with widened(model):
-        wide = _tried(prompted, model, name=name, new_tokens=new_tokens)
+    wide = _tried_in_float32(prompted, model, name=name, new_tokens=new_tokens)
+    if isinstance(wide, str):
+        return replace(_tried(prompted, model, name=name, new_tokens=new_tokens), not_in_float32=wide)
     way = (wide.batching, wide.uses_cache)
     found = _tried(prompted, as_tried(model, wide), name=name, new_tokens=new_tokens, ways=WAYS[WAYS.index(way) :])
     limits = [limit for limit in (wide.context_tokens, found.context_tokens) if limit is not None]
@@ -107,6 +116,26 @@ def trial(prompted: Sequence[PromptPass], model: LoadedModel, *, name: str, new_
         seen=tuple(dict.fromkeys((*wide.seen, *found.seen))),
         structure_dtype=wide.dtype,
     )
+
+
+def _tried_in_float32(
+    prompted: Sequence[PromptPass], model: LoadedModel, *, name: str, new_tokens: int
+) -> Soundness | str:
+    """The trial of a model in half precision with its weights in float32, or why there was none ("": it is in float32)."""
+    weights = widening.half_weights(model)
+    if not weights:
+        return ""
+    if weights > widening.MOST_WEIGHTS:
+        return f"{weights:,} weights are more than the {widening.MOST_WEIGHTS:,} that are copied"
+    try:
+        with widening.widened(model):
+            return _tried(prompted, model, name=name, new_tokens=new_tokens)
+    except _CannotRun as error:
+        return error.why
+    except Exception as error:
+        if not is_lack_of_memory(error):
+            raise
+        return _NO_MEMORY
 
 
 def _tried(
@@ -145,7 +174,7 @@ def _tried(
         if attempts[-1].holds:
             break
     else:
-        raise ModelError(_refusal(model, attempts))
+        raise _refusal(model, attempts)
     _must_hold(model, earlier_texts, known, _FORGETS_NOTHING)
     used = attempts[-1]
     return Soundness(
@@ -220,8 +249,9 @@ def _reading(model: LoadedModel, what: str, read: Callable[[], Result]) -> Resul
         return read()
     except Exception as error:
         _raise_memory(model, error)
-        raise ModelError(
-            f"{model.source}: {type(model.model).__name__} cannot {what} (tried at batch 1, without cache): {_named(error)}"
+        raise _CannotRun(
+            f"{model.source}: {type(model.model).__name__} cannot {what} (tried at batch 1, without cache): {_named(error)}",
+            f"it raises {_named(error)}",
         ) from error
 
 
@@ -234,12 +264,14 @@ def _must_hold(model: LoadedModel, check: Callable[[Plain, LoadedModel], Finding
         )
 
 
-def _refusal(model: LoadedModel, attempts: Sequence[_Attempt]) -> str:
+def _refusal(model: LoadedModel, attempts: Sequence[_Attempt]) -> ModelError:
     seen = "; ".join(f"{_way(attempt)}: {attempt.reason}" for attempt in attempts)
-    return (
+    message = (
         f"{model.source}: {type(model.model).__name__} cannot be audited: however it is called, it says different things of "
         f"the same text, so no number of it would be right. Tried: {seen}. {_REMEDY}"
     )
+    raises = all(attempt.error for attempt in attempts)
+    return _CannotRun(message, attempts[-1].error) if raises else ModelError(message)
 
 
 def _way(attempt: _Attempt) -> str:
@@ -250,10 +282,9 @@ def _way(attempt: _Attempt) -> str:
 
 def _raise_memory(model: LoadedModel, error: Exception) -> None:
     """Too little memory says nothing of the model."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        raise ModelError(f"{model.source}: no memory to try the model on a few texts on {model.device}") from error
+    if is_lack_of_memory(error):
+        message = f"{model.source}: no memory to try the model on a few texts on {model.device}"
+        raise _CannotRun(message, _NO_MEMORY) from error
 
 
 def _named(error: Exception) -> str:

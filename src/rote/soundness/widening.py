@@ -13,15 +13,18 @@ MOST_WEIGHTS = 1_000_000_000
 """Larger models are tried in their number format alone: their copy in float32 takes 4 bytes more for each weight."""
 
 
-def can_widen(model: LoadedModel) -> bool:
-    """Whether the model is in half precision, and small enough to be tried in float32 as well."""
-    tensors = list(_half(model))
-    return bool(tensors) and sum(tensor.numel() for tensor in tensors) <= MOST_WEIGHTS
+def half_weights(model: LoadedModel) -> int:
+    """How many of the model's weights are in half precision; 0: it is in float32, and nothing has to be widened."""
+    return sum(tensor.numel() for tensor in _half(model))
 
 
 @contextmanager
 def widened(model: LoadedModel) -> Iterator[None]:
-    """Within it the weights in half precision are float32, of the same values; afterwards they are what they were."""
+    """Within it the weights in half precision are float32, of the same values; afterwards they are what they were.
+
+    Raises:
+        Exception: whatever lack of memory raises (see `is_lack_of_memory`); the weights are what they were then, too.
+    """
     import torch
 
     tensors = [(tensor, tensor.data) for tensor in _half(model)]
