@@ -239,3 +239,16 @@ def test_the_rendering_that_a_model_was_trained_on_is_named(separator: str) -> N
         assert not said.is_unlearned or audited != truth
         assert (said.likely.rendering if said.likely else truth.name) == truth.name
         assert (said.likely is None) == (audited == truth)
+
+
+def test_a_base_model_that_reads_more_tokens_is_compared_by_the_text() -> None:
+    """Added tokens shorten what the tuned model reads: the base model's nats are spread over as many tokens as its own."""
+    passes = [
+        RenderingPass(f"{number}", f"{number}", model, AUDITED, "", nats, tokens, 5.5)
+        for number in range(8)
+        for model, nats, tokens in (("tuned", 30.0 + number, 10), ("base", 45.0 + number, 24))
+    ]
+    (found,) = rendering_losses(passes, confidence=0.95)
+    assert found.learned is not None
+    assert (found.tuned, found.base, found.learned.value) == pytest.approx((3.35, 4.85, 1.5))
+    assert not judge([found]).is_unlearned

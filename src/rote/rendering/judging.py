@@ -60,7 +60,8 @@ def rendering_losses(passes: Sequence[RenderingPass], *, confidence: float) -> l
     """
     groups = {item.example_id: item.group for item in passes}
     remedies = {item.rendering: item.remedy for item in passes}
-    tuned, base = (_by_rendering(passes, model) for model in ("tuned", "base"))
+    tokens = {(item.rendering, item.example_id): item.tokens for item in passes if item.model == "tuned"}
+    tuned, base = (_by_rendering(passes, model, tokens) for model in ("tuned", "base"))
     audited, base_audited = tuned.get(AUDITED, {}), base.get(AUDITED, {})
     shared = 1 - (1 - confidence) / max(1, len(tuned) - 1)
     left = _share_left(audited, base_audited)
@@ -116,11 +117,16 @@ def _is_better(item: RenderingLoss, audited: RenderingLoss) -> bool:
     return item.better.low > 0 and item.better.value > max(LEAST_NATS, LEAST_SHARE_ALONE * audited.tuned)
 
 
-def _by_rendering(passes: Sequence[RenderingPass], model: str) -> dict[str, dict[str, float]]:
+def _by_rendering(
+    passes: Sequence[RenderingPass], model: str, tokens: Mapping[tuple[str, str], int]
+) -> dict[str, dict[str, float]]:
+    """Nats per token of the tuned model, whichever model they are of: a base model that lacks added tokens reads more."""
     found: dict[str, dict[str, float]] = {}
     for item in passes:
         if item.model == model:
-            found.setdefault(item.rendering, {})[item.example_id] = item.nats / item.tokens
+            found.setdefault(item.rendering, {})[item.example_id] = item.nats / tokens.get(
+                (item.rendering, item.example_id), item.tokens
+            )
     return found
 
 
