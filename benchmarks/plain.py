@@ -84,7 +84,7 @@ def align(generated: str, training: str, *, tokenizer: Tokenizer, preset: Preset
     seeds = pair.find_seeds()
     plain, wide = (
         long_enough(pair.resolve(pair.extend(seeds, gap)), sides, preset)
-        for gap in (preset.gap_sentences, preset.wide_gap_sentences)
+        for gap in (preset.clustering.gap_sentences, preset.clustering.wide_gap_sentences)
     )
     runs = [run for passage in plain for run in runs_inside(passage, generated, training, tokenizer, preset)]
     found = runs or summary(wide, preset) or plain
@@ -114,7 +114,7 @@ class TextPair:
         self.preset = preset
         both = [*sides[0], *sides[1]]
         inverse = {term: len(both) / n for term, n in Counter(term for counts in both for term in counts).items()}
-        idf = {term: math.log(1 + x if preset.smooths_idf else x) for term, x in inverse.items()}
+        idf = {term: math.log(1 + x if preset.seeding.smooths_idf else x) for term, x in inverse.items()}
         self.vectors = [[{term: n * idf[term] for term, n in counts.items()} for counts in side] for side in sides]
 
     def find_seeds(self) -> list[Seed]:
@@ -123,8 +123,8 @@ class TextPair:
         for i, one in enumerate(self.vectors[0]):
             for j, two in enumerate(self.vectors[1]):
                 if (
-                    cosine(one, two) > self.preset.min_sentence_cosine
-                    and dice(one, two) > self.preset.min_sentence_dice
+                    cosine(one, two) > self.preset.seeding.min_sentence_cosine
+                    and dice(one, two) > self.preset.seeding.min_sentence_dice
                 ):
                     found.append((i, j))
         return found
@@ -133,13 +133,13 @@ class TextPair:
         """Clusters that are similar as a whole; what is not is cut again with the gap lowered by one."""
         found: list[PassagePair] = []
         for cluster in find_clusters(seeds, gap):
-            if len(cluster) < self.preset.min_seeds:
+            if len(cluster) < self.preset.clustering.min_seeds:
                 continue
             sides = tuple((min(ids), max(ids)) for ids in zip(*cluster, strict=True))
             similarity = cosine(*(self._sum(side, *ends) for side, ends in enumerate(sides)))
-            if similarity > self.preset.min_passage_cosine:
+            if similarity > self.preset.clustering.min_passage_cosine:
                 found.append(PassagePair(sides, similarity))
-            elif gap > self.preset.least_gap_sentences:
+            elif gap > self.preset.clustering.least_gap_sentences:
                 found += self.extend(cluster, gap - 1)
         return found
 

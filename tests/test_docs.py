@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rote.alignment import PRESETS
+from rote.alignment import PRESETS, Preset
 from rote.cli import build_parser
 from rote.config import config_from
 from rote.corpus import Reason
@@ -218,13 +218,19 @@ def test_the_method_names_no_metric_that_is_gone() -> None:
     assert known == set(METRICS)
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(PRESETS["corrected"])][1:])
+def preset_settings(preset: Preset) -> dict[str, object]:
+    """Every threshold and switch by its name; evidence is on or off."""
+    found = {field.name: getattr(preset, field.name) for field in dataclasses.fields(preset)[1:]}
+    found |= {**found.pop("seeding")._asdict(), **found.pop("clustering")._asdict()}
+    return found | {"evidence": preset.evidence is not None}
+
+
+@pytest.mark.parametrize("field", preset_settings(PRESETS["corrected"]))
 def test_the_method_has_every_setting_of_every_preset(field: str) -> None:
     columns = tables(method())["preset setting"]
     row = tables(method())[field]
     for name, preset in PRESETS.items():
-        value = getattr(preset, field)
-        value = value is not None if field == "evidence" else value
+        value = preset_settings(preset)[field]
         shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
         assert row[columns.index(name)] == shown, name
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 import reference_alignment as reference
 from rote.alignment import CORRECTED, PAN2015, ZENG2024, Preset, align
-from rote.alignment.extension import Clustering, PassagePairs, extend
+from rote.alignment.extension import PassagePairs, extend
 from rote.alignment.overlaps import GENERATED, TRAINING, quality, resolve_one_sided
 from rote.alignment.preparation import prepare
+from rote.alignment.presets import Clustering
 from rote.alignment.seeding import MAX_SEEDS, Rows, Seeds, WeightedPair, find_seeds, weigh
 
 RIVER = "The swollen river carried broken timber past the abandoned mill."
@@ -43,14 +44,16 @@ OTHER_FILLERS = [
 
 def weighed(generated: str, training: str, preset: Preset = CORRECTED) -> tuple[WeightedPair, Seeds]:
     texts = (prepare(text, preset, language="en").rows for text in (generated, training))
-    pair = weigh(*texts, preset.smooths_idf)
-    return pair, find_seeds(pair, preset.min_sentence_cosine, preset.min_sentence_dice)
+    pair = weigh(*texts, preset.seeding.smooths_idf)
+    return pair, find_seeds(pair, preset.seeding.min_sentence_cosine, preset.seeding.min_sentence_dice)
 
 
 def passages_of(
     pair: WeightedPair, seeds: Seeds, *, gap: int, cosine: float = 0.0, least_gap: int = 0
 ) -> list[list[int]]:
-    ranges: list[list[int]] = extend(pair, seeds, gap, Clustering(cosine, least_gap, 1)).ranges.tolist()
+    ranges: list[list[int]] = extend(
+        pair, seeds, gap, Clustering(least_gap_sentences=least_gap, min_seeds=1, min_passage_cosine=cosine)
+    ).ranges.tolist()
     return ranges
 
 
@@ -61,7 +64,9 @@ def test_seeds_are_the_similar_sentences() -> None:
 
 def test_a_published_weight_is_zero_for_a_term_of_every_sentence() -> None:
     assert weighed(RIVER, RIVER, PAN2015)[1].tolist() == []
-    assert weighed(RIVER, RIVER, replace(PAN2015, smooths_idf=True))[1].tolist() == [[0, 0]]
+    assert weighed(RIVER, RIVER, replace(PAN2015, seeding=PAN2015.seeding._replace(smooths_idf=True)))[1].tolist() == [
+        [0, 0]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,7 @@ def test_acceptance_5_two_blocks_five_sentences_apart() -> None:
     found = [p for p in align(generated, training, preset=CORRECTED) if p.form == "plain"]
     assert [p.generated.of(generated) for p in found] == [block, other]
     assert [p.training.of(training) for p in found] == [block, other]
-    wide = replace(CORRECTED, gap_sentences=24)
+    wide = replace(CORRECTED, clustering=CORRECTED.clustering._replace(gap_sentences=24))
     (merged,) = [p for p in align(generated, training, preset=wide) if p.form == "plain"]
     assert merged.generated.of(generated) == generated
     assert merged.training.of(training) == training
@@ -162,7 +167,9 @@ def counted(rows: list[Counter[str]], preset: Preset, training: list[Counter[str
     """The weighted pair of two texts whose sentences hold these terms."""
     ids = {term: i for i, term in enumerate(sorted({term for row in [*rows, *(training or [])] for term in row}))}
     return weigh(
-        rows_of_counts(rows, ids), rows_of_counts(rows if training is None else training, ids), preset.smooths_idf
+        rows_of_counts(rows, ids),
+        rows_of_counts(rows if training is None else training, ids),
+        preset.seeding.smooths_idf,
     )
 
 
@@ -192,7 +199,7 @@ def is_clear(one: list[Counter[str]], two: list[Counter[str]], preset: Preset) -
     """Whether no cosine of two sentences lies within rounding of the threshold."""
     texts = plain.TextPair([one, two], preset)
     cosines = [plain.cosine(a, b) for a in texts.vectors[0] for b in texts.vectors[1]]
-    return all(abs(x - preset.min_sentence_cosine) > 1e-9 for x in cosines)
+    return all(abs(x - preset.seeding.min_sentence_cosine) > 1e-9 for x in cosines)
 
 
 @given(one=sentence_counts, two=sentence_counts, preset=presets, gap=st.sampled_from([0, 2, 4, 24]))
@@ -202,9 +209,9 @@ def test_the_kernels_find_what_the_plain_reference_finds(
 ) -> None:
     assume(is_clear(one, two, preset))
     texts, pair = plain.TextPair([one, two], preset), counted(one, preset, two)
-    seeds = find_seeds(pair, preset.min_sentence_cosine, preset.min_sentence_dice)
+    seeds = find_seeds(pair, preset.seeding.min_sentence_cosine, preset.seeding.min_sentence_dice)
     assert list(map(tuple, seeds.tolist())) == texts.find_seeds()
-    clustering = Clustering(preset.min_passage_cosine, preset.least_gap_sentences, preset.min_seeds)
+    clustering = preset.clustering
     passages = extend(pair, seeds, gap, clustering)
     assert as_lists(texts.extend(texts.find_seeds(), gap)) == passages.ranges.tolist()
     assert passages.cosines.tolist() == pytest.approx([p.cosine for p in texts.extend(texts.find_seeds(), gap)])
@@ -221,7 +228,7 @@ def as_lists(passages: list[plain.PassagePair]) -> list[list[int]]:
 def test_a_text_that_repeats_itself_keeps_its_strongest_seeds() -> None:
     rows = [Counter({"a": 1, "b": 1, "c": 1 + i % 2}) for i in range(1500)] + [Counter({"z": 1})]
     pair = counted(rows, CORRECTED)
-    seeds = find_seeds(pair, CORRECTED.min_sentence_cosine, CORRECTED.min_sentence_dice)
+    seeds = find_seeds(pair, CORRECTED.seeding.min_sentence_cosine, CORRECTED.seeding.min_sentence_dice)
     assert len(seeds) == 1500 * (MAX_SEEDS // len(rows)) + 1
     assert all(row % 2 == column % 2 for row, column in seeds[:2000].tolist())
     assert math.isclose(len(seeds), MAX_SEEDS, rel_tol=0.01)

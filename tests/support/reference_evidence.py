@@ -144,7 +144,7 @@ def refined(texts: Sequence[Text], pair: TextPair, preset: Preset) -> list[Range
     seeds, found = pair.find_seeds(), []
     for _ in range(2):
         left = []
-        for cluster in pair.extend(seeds, preset.gap_sentences):
+        for cluster in pair.extend(seeds, preset.clustering.gap_sentences):
             (a, b), (c, d) = cluster.sides
             rows = texts[0].sentences, texts[1].sentences
             passage, worth = refine(texts, (rows[0][a][0], rows[0][b][1], rows[1][c][0], rows[1][d][1]), rules)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rote.alignment.presets import Clustering
 from rote.alignment.seeding import Floats, Ints, Seeds, WeightedPair, WeightedRows
 from rote.kernels import kernel
 from rote.kernels.ordering import stable_order
@@ -17,21 +18,13 @@ class PassagePairs(NamedTuple):
     cosines: Floats
 
 
-class Clustering(NamedTuple):
-    """What extension asks of clusters and passages; see `Preset`."""
-
-    min_passage_cosine: float
-    least_gap: int
-    min_seeds: int
-
-
 @kernel
 def extend(pair: WeightedPair, seeds: Seeds, gap: int, clustering: Clustering) -> PassagePairs:
     """The passage pairs that the seeds form with at most `gap` sentences between neighbours.
 
     Clusters: the seeds are cut wherever more than `gap` sentences lie between neighbours, on either side in turn, until
     nothing splits. Adaptive: where the passages of a cluster are not similar as a whole, it is cut again with the gap
-    lowered to where it splits, down to `least_gap`; what fails there is dropped.
+    lowered to where it splits, down to `least_gap_sentences`; what fails there is dropped.
     """
     ranges, cosines, found = np.empty((len(seeds), 4), np.int32), np.empty(len(seeds), np.float64), 0
     sums = np.zeros(pair.generated.size, np.float64), np.zeros(pair.training.size, np.float64)
@@ -57,7 +50,7 @@ def extend(pair: WeightedPair, seeds: Seeds, gap: int, clustering: Clustering) -
             found += 1
             continue
         gap = _widest_gap(group, seeds) - 1
-        if gap >= clustering.least_gap:
+        if gap >= clustering.least_gap_sentences:
             groups[left] = np.array([start, end, 0, gap, 0])
             left += 1
     return PassagePairs(ranges[:found], cosines[:found])

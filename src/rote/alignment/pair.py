@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from rote.alignment.evidence import Bools, Side, Words
-from rote.alignment.extension import Clustering, PassagePairs, extend, passage_cosine
+from rote.alignment.extension import PassagePairs, extend, passage_cosine
 from rote.alignment.overlaps import GENERATED, TRAINING, resolve_one_sided
 from rote.alignment.preparation import BLOCKS, Numbers, unpack
-from rote.alignment.presets import Evidence, Preset
+from rote.alignment.presets import Clustering, Evidence, Preset, Seeding
 from rote.alignment.refinement import Sides, refined_passages
 from rote.alignment.seeding import Floats, Ints, Rows, Seeds, WeightedPair, find_seeds, weigh
 from rote.alignment.summaries import MAX_EXPANSION_WORDS, find_summaries
@@ -24,11 +24,7 @@ COPY_SIDES = {"generated": GENERATED, "training": TRAINING, "both": GENERATED}
 class Rules(NamedTuple):
     """The thresholds and switches of a preset that the kernels need."""
 
-    smooths_idf: bool
-    min_sentence_cosine: float
-    min_sentence_dice: float
-    gap: int
-    wide_gap: int
+    seeding: Seeding
     clustering: Clustering
     copy_side: int
     """Side on which overlaps are resolved as published."""
@@ -38,12 +34,8 @@ class Rules(NamedTuple):
 def rules_of(preset: Preset) -> Rules:
     """What the kernels need to know of a preset."""
     return Rules(
-        smooths_idf=preset.smooths_idf,
-        min_sentence_cosine=preset.min_sentence_cosine,
-        min_sentence_dice=preset.min_sentence_dice,
-        gap=preset.gap_sentences,
-        wide_gap=preset.wide_gap_sentences,
-        clustering=Clustering(preset.min_passage_cosine, preset.least_gap_sentences, preset.min_seeds),
+        seeding=preset.seeding,
+        clustering=preset.clustering,
         copy_side=COPY_SIDES[preset.copy_side],
         min_chars=preset.min_passage_chars,
     )
@@ -127,13 +119,15 @@ def may_share_runs(codes: Codes, classes: Classes, size: int, numbers: Numbers, 
 def _shared_passages(one: Numbers, two: Numbers, rules: Rules) -> tuple[Ints, Floats, int]:
     """Characters and cosines of the passages, and the number of plain ones; they come first, the wide ones after."""
     generated, training = unpack(one).rows, unpack(two).rows
-    pair = weigh(generated, training, rules.smooths_idf)
-    seeds = find_seeds(pair, rules.min_sentence_cosine, rules.min_sentence_dice)
+    pair = weigh(generated, training, rules.seeding.smooths_idf)
+    seeds = find_seeds(pair, rules.seeding.min_sentence_cosine, rules.seeding.min_sentence_dice)
     if len(seeds) == 0:
         return np.empty((0, 4), np.int64), np.empty(0, np.float64), 0
-    plain, plain_cosines = _long_enough(_resolved(pair, seeds, rules.gap, rules), generated, training, rules.min_chars)
+    plain, plain_cosines = _long_enough(
+        _resolved(pair, seeds, rules.clustering.gap_sentences, rules), generated, training, rules.min_chars
+    )
     wide, wide_cosines = _long_enough(
-        _resolved(pair, seeds, rules.wide_gap, rules), generated, training, rules.min_chars
+        _resolved(pair, seeds, rules.clustering.wide_gap_sentences, rules), generated, training, rules.min_chars
     )
     return np.concatenate((plain, wide)), np.concatenate((plain_cosines, wide_cosines)), len(plain)
 
@@ -167,12 +161,12 @@ def _passages_by_evidence(one: Numbers, two: Numbers, rules: Rules, evidence: Ev
     (generated, own, _), (training, other, _) = unpack(one), unpack(two)
     if len(own.terms) == 0 or len(other.terms) == 0:
         return np.empty((0, 4), np.int64), np.empty(0, np.float64), 0
-    pair = weigh(generated, training, rules.smooths_idf)
-    seeds = find_seeds(pair, rules.min_sentence_cosine, rules.min_sentence_dice)
+    pair = weigh(generated, training, rules.seeding.smooths_idf)
+    seeds = find_seeds(pair, rules.seeding.min_sentence_cosine, rules.seeding.min_sentence_dice)
     left, right = Side(own, _inverse(pair.counterparts, len(generated.terms))), Side(other, pair.counterparts)
     marks, other_marks = np.zeros(len(generated.terms), np.bool_), np.zeros(len(training.terms), np.bool_)
     sides = Sides(left, right, marks, other_marks)
-    plain = refined_passages(sides, pair, seeds, rules.gap, rules.clustering, evidence).ranges
+    plain = refined_passages(sides, pair, seeds, rules.clustering.gap_sentences, rules.clustering, evidence).ranges
     condensed = find_summaries(left, right, other_marks, marks, evidence)
     expanded = condensed[:0]
     if len(own.terms) <= MAX_EXPANSION_WORDS:

@@ -13,6 +13,32 @@ from rote.errors import ConfigError
 from rote.runs.disk import shortened
 
 
+class Seeding(NamedTuple):
+    """Which sentences of the two texts are a seed: alike enough to look around them."""
+
+    smooths_idf: bool = False
+    """False: ln(N / df), which is 0 for terms of every sentence. True: ln(1 + N / df)."""
+    min_sentence_cosine: float = 0.30
+    """The cosine of two sentences must be greater."""
+    min_sentence_dice: float = 0.33
+    """The Dice coefficient of their term sets must be greater."""
+
+
+class Clustering(NamedTuple):
+    """Which seeds make a passage."""
+
+    gap_sentences: int = 4
+    """Largest number of sentences between neighbouring seeds of a passage; lowered step by step where that fails."""
+    wide_gap_sentences: int = 24
+    """The same for the second, wide pass that looks for summaries."""
+    least_gap_sentences: int = 0
+    """The gap is lowered no further."""
+    min_seeds: int = 1
+    """Clusters of fewer seeds are dropped."""
+    min_passage_cosine: float = 0.34
+    """The cosine of two passages must be greater."""
+
+
 class Evidence(NamedTuple):
     """What the model of chance assumes, and how much evidence is enough; see `rote.alignment.evidence`."""
 
@@ -43,19 +69,8 @@ class Preset:
     """Every threshold and switch of the alignment and of the decision about kinds."""
 
     name: PresetName
-    min_sentence_cosine: float = 0.30
-    """Seeds: the cosine of two sentences must be greater."""
-    min_sentence_dice: float = 0.33
-    """Seeds: the Dice coefficient of their term sets must be greater."""
-    min_passage_cosine: float = 0.34
-    """The cosine of two passages must be greater."""
-    gap_sentences: int = 4
-    """Largest number of sentences between neighbouring seeds of a passage; lowered step by step where that fails."""
-    least_gap_sentences: int = 0
-    wide_gap_sentences: int = 24
-    """The same for the second, wide pass that looks for summaries."""
-    min_seeds: int = 1
-    """Clusters of fewer seeds are dropped."""
+    seeding: Seeding = Seeding()
+    clustering: Clustering = Clustering()
     min_sentence_terms: int = 3
     """A sentence of fewer terms is merged into the next."""
     verbatim_min_chars: int
@@ -68,8 +83,6 @@ class Preset:
     copy_side: Literal["generated", "training", "both"]
     """The side that the published tool took for the copy: there overlaps are resolved, and only it can be the condensed
     one. Zeng et al. pass the training text as the copy. "both": no side is special."""
-    smooths_idf: bool = False
-    """False: ln(N / df), which is 0 for terms of every sentence. True: ln(1 + N / df)."""
     drops_stop_words: bool = False
     verbatim_anywhere: bool = False
     """False: verbatim runs only inside aligned passages, in lower case, over words. True: over the raw texts."""
@@ -97,13 +110,11 @@ ZENG2024 = replace(PAN2015, name="zeng2024", verbatim_min_chars=50, min_passage_
 UDSA2026 = replace(ZENG2024, name="udsa2026", kind_rules="udsa2026")
 CORRECTED = Preset(
     name="corrected",
-    min_sentence_cosine=0.25,
-    min_sentence_dice=0.20,
-    min_passage_cosine=0.0,
+    seeding=Seeding(smooths_idf=True, min_sentence_cosine=0.25, min_sentence_dice=0.20),
+    clustering=Clustering(min_passage_cosine=0.0),
     verbatim_min_chars=50,
     min_passage_chars=50,
     copy_side="both",
-    smooths_idf=True,
     evidence=Evidence(
         min_plain=8.0,
         min_summary=3.5,

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rote.alignment.evidence import Bools, Side, best_segment, mark, odds_for, share_kept, significant
-from rote.alignment.extension import Clustering, extend
-from rote.alignment.presets import Evidence
+from rote.alignment.extension import extend
+from rote.alignment.presets import Clustering, Evidence
 from rote.alignment.seeding import Floats, Ints, Seeds, WeightedPair
 from rote.kernels import kernel
 from rote.kernels.ordering import first_not_below, stable_order

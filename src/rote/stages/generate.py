@@ -18,19 +18,18 @@ from rote.records import (
     TokenScores,
 )
 from rote.runs import Row, Run, whole
+from rote.stages import canaries, exclusions, passes, renderings
 from rote.stages.inputs import check_unchanged, save_settings
 from rote.stages.prompts import audited_models, cut, tokenizer_folder
+from rote.stages.trial import TriedModels, look_at_generations
 
 if TYPE_CHECKING:
     from rote.generation import CutPrompts, ForbiddenTokens
     from rote.models import LoadedModel
-    from rote.stages.trial import TriedModels
 
 
 def generate(config: AuditConfig, run: Run) -> int:
     """Stage 3: cuts prompts, tries the models, lets them continue the prompts, and scores the true continuations."""
-    from rote.stages.trial import TriedModels
-
     config, cutting = make_prompts(config, run)
     prompts = cutting.prompts
     if not prompts:
@@ -60,8 +59,6 @@ def make_prompts(config: AuditConfig, run: Run) -> "tuple[AuditConfig, CutPrompt
     """Cuts the run's records into prompts; returns the settings as they were resolved, and the prompts."""
     from rote.generation import resolved
     from rote.models import is_encoder_decoder, tokenizer_digest
-    from rote.stages import exclusions as left_out
-    from rote.stages import renderings as renderings
 
     tuned = audited_models(config.model)["tuned"]
     encoder_decoder = is_encoder_decoder(tuned[0], trust_remote_code=config.model.trust_remote_code)
@@ -79,7 +76,7 @@ def make_prompts(config: AuditConfig, run: Run) -> "tuple[AuditConfig, CutPrompt
     key |= {"limit": config.corpus.limit, "seed": config.corpus.seed if config.corpus.limit else None}
     run.make(runs.PROMPTS, whole(lambda: cutting.prompts), settings=key, inputs=[runs.EXAMPLES])
     run.make(runs.UNMEASURABLE, whole(lambda: cutting.unmeasurable), settings=key, inputs=[runs.EXAMPLES])
-    left_out.cut_prompts(config, run, tuned, settings=key)
+    exclusions.cut_prompts(config, run, tuned, settings=key)
     return config, cutting
 
 
@@ -92,62 +89,72 @@ def _no_prompts(cutting: "CutPrompts", examples: Sequence[Example], config: Audi
     return f"none of the {len(examples)} records can be prompted: {reason}" + (f" ({hint})" if hint else "")
 
 
-def _run_model(name: str, tried: "TriedModels", *, config: AuditConfig, run: Run) -> None:
-    """Generations and token scores of one model; it is loaded when the first of them is not up to date."""
+def _run_model(name: str, tried: TriedModels, *, config: AuditConfig, run: Run) -> None:
+    """Everything that is asked of one model; it is loaded when the first artifact of it is not up to date."""
     from rote.finetuning import privacy_of
-    from rote.generation import TransformersModel
-    from rote.generation import generate as draw
     from rote.models import model_digest
-    from rote.passes.schemes import parse_schemes
-    from rote.passes.scoring import score_prompts
-    from rote.passes.store import store_of
-    from rote.stages import canaries as planted
-    from rote.stages import exclusions as left_out
-    from rote.stages import passes as forced
-    from rote.stages import renderings as renderings
-    from rote.stages.trial import look_at_generations
 
     check_unchanged(*tried.models[name])
-    (source, adapter), prompts, model = tried.models[name], tried.prompts, partial(tried.get, name)
-
-    def generations(done: int) -> Iterator[Sequence[Generation]]:
-        continuing = TransformersModel(model(), _forbidden(model(), config, run))
-        batches = draw(prompts, continuing, config=settings, name=name, done=done, echo=run.echo)
-        total = len(prompts) * settings.samples
-        return track(batches, f"generating ({name})", total=total, done=done * settings.batch_size)
-
-    def token_scores() -> Sequence[TokenScores]:
-        return score_prompts(prompts, model(), store, config=settings, schemes=schemes, name=name)
-
-    settings, schemes, store = config.generation, parse_schemes(config.scoring.schemes), store_of(run)
+    (source, adapter), model = tried.models[name], partial(tried.get, name)
     digest = model_digest(source, adapter)
     used: dict[str, Json] = {"model": digest, "dtype": config.model.dtype, **tried.way(name)}
-    key = {**used, **settings_of(settings)}
-    size = key.pop("batch_size")
-    inputs = [runs.PROMPTS, runs.EXAMPLES] if key["block_verbatim"] else [runs.PROMPTS]
-    place = {prompt.id: number for number, prompt in enumerate(prompts)}
-
-    def order(row: Row) -> tuple[int, int]:
-        return place[str(row["prompt_id"])], int(str(row["sample"]))
-
-    texts, passes = runs.GENERATIONS.format(model=name), runs.TOKEN_SCORES.format(model=name)
-    run.make(texts, generations, settings=key, inputs=inputs, order=order, chunking=size)
+    _make_generations(name, tried, used=used, config=config, run=run)
     look_at_generations(name, tried, config, run, key=used)
-    key = {**used, "max_new_tokens": settings.max_new_tokens, "schemes": [scheme.label for scheme in schemes]}
-    store.repair(run.echo)
-    forced.discard_unstored(run, passes, TokenScores, store)
-    run.make(passes, whole(token_scores), settings=key, inputs=[runs.PROMPTS])
-    _recheck(name, tried, key=key, config=config, run=run)
+    _make_passes(name, tried, used=used, config=config, run=run)
     renderings.measure(name, model, used=used, config=config, run=run)
     if name == "tuned":
-        forced.make_variants(config, run, prompts, model, used=used)
-    planted.expose(name, model, used=used, config=config, run=run)
-    left_out.measure(name, model, used=used, config=config, run=run)
+        passes.make_variants(config, run, tried.prompts, model, used=used)
+    canaries.expose(name, model, used=used, config=config, run=run)
+    exclusions.measure(name, model, used=used, config=config, run=run)
     if name == "tuned":
         privacy = privacy_of(Path(adapter or source))
         run.note(privacy=privacy.sentence if privacy else "")
     known = "model_hash" if name == "tuned" else f"{name}_model_hash"
     run.note(**{known: digest, f"{name}_model": adapter or source})
+
+
+def _make_generations(name: str, tried: TriedModels, *, used: dict[str, Json], config: AuditConfig, run: Run) -> None:
+    from rote.generation import TransformersModel
+    from rote.generation import generate as draw
+
+    settings, prompts = config.generation, tried.prompts
+    place = {prompt.id: number for number, prompt in enumerate(prompts)}
+
+    def generations(done: int) -> Iterator[Sequence[Generation]]:
+        model = tried.get(name)
+        continuing = TransformersModel(model, _forbidden(model, config, run))
+        batches = draw(prompts, continuing, config=settings, name=name, done=done, echo=run.echo)
+        total = len(prompts) * settings.samples
+        return track(batches, f"generating ({name})", total=total, done=done * settings.batch_size)
+
+    def order(row: Row) -> tuple[int, int]:
+        return place[str(row["prompt_id"])], int(str(row["sample"]))
+
+    key = {**used, **settings_of(settings)}
+    size = key.pop("batch_size")
+    inputs = [runs.PROMPTS, runs.EXAMPLES] if key["block_verbatim"] else [runs.PROMPTS]
+    artifact = runs.GENERATIONS.format(model=name)
+    run.make(artifact, generations, settings=key, inputs=inputs, order=order, chunking=size)
+
+
+def _make_passes(name: str, tried: TriedModels, *, used: dict[str, Json], config: AuditConfig, run: Run) -> None:
+    """The teacher-forced passes over the true continuations, and a sample of them scored again."""
+    from rote.passes.schemes import parse_schemes
+    from rote.passes.scoring import score_prompts
+    from rote.passes.store import store_of
+
+    settings, schemes, store = config.generation, parse_schemes(config.scoring.schemes), store_of(run)
+    artifact = runs.TOKEN_SCORES.format(model=name)
+
+    def token_scores() -> Sequence[TokenScores]:
+        return score_prompts(tried.prompts, tried.get(name), store, config=settings, schemes=schemes, name=name)
+
+    labels: list[Json] = [scheme.label for scheme in schemes]
+    key: dict[str, Json] = {**used, "max_new_tokens": settings.max_new_tokens, "schemes": labels}
+    store.repair(run.echo)
+    passes.discard_unstored(run, artifact, TokenScores, store)
+    run.make(artifact, whole(token_scores), settings=key, inputs=[runs.PROMPTS])
+    _recheck(name, tried, key=key, config=config, run=run)
 
 
 def _forbidden(model: "LoadedModel", config: AuditConfig, run: Run) -> "ForbiddenTokens | None":
@@ -161,7 +168,7 @@ def _forbidden(model: "LoadedModel", config: AuditConfig, run: Run) -> "Forbidde
     return forbidden_tokens(training_tokens(members, model_encoder(model)), config.generation.block_verbatim)
 
 
-def _recheck(name: str, tried: "TriedModels", *, key: dict[str, Json], config: AuditConfig, run: Run) -> None:
+def _recheck(name: str, tried: TriedModels, *, key: dict[str, Json], config: AuditConfig, run: Run) -> None:
     """A sample of one model's passes, scored again; a model that ran in half precision is loaded once more.
 
     Raises:
@@ -172,7 +179,7 @@ def _recheck(name: str, tried: "TriedModels", *, key: dict[str, Json], config: A
     from rote.passes.schemes import parse_schemes
     from rote.passes.store import store_of
 
-    artifact, passes = runs.RECHECKS.format(model=name), runs.TOKEN_SCORES.format(model=name)
+    artifact, scored = runs.RECHECKS.format(model=name), runs.TOKEN_SCORES.format(model=name)
     if not config.scoring.rechecked:
         run.discard(artifact)
         return
@@ -184,7 +191,7 @@ def _recheck(name: str, tried: "TriedModels", *, key: dict[str, Json], config: A
             again = load_model(source, adapter=adapter, config=in_float32)
             exact = dataclasses.replace(exact, model=again.model)
         found = recheck(
-            run.read(passes, TokenScores),
+            run.read(scored, TokenScores),
             {prompt.id: prompt for prompt in tried.prompts},
             exact,
             store_of(run),
@@ -198,5 +205,5 @@ def _recheck(name: str, tried: "TriedModels", *, key: dict[str, Json], config: A
         return [found]
 
     run.make(
-        artifact, whole(rechecks), settings={**key, "texts": config.scoring.rechecked}, inputs=[runs.PROMPTS, passes]
+        artifact, whole(rechecks), settings={**key, "texts": config.scoring.rechecked}, inputs=[runs.PROMPTS, scored]
     )

@@ -10,6 +10,7 @@ from rote.records import (
     content_id,
 )
 from rote.runs import Run, whole
+from rote.stages import canaries, exclusions
 from rote.stages.inputs import check_unchanged, save_settings
 from rote.stages.prompts import ChatTokenizer
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 def prepare(config: AuditConfig, run: Run) -> int:
     """Stage 1: reads, validates and groups the records."""
     from rote.corpus import TooManyBadRecords, read_corpus
-    from rote.stages import canaries as planted
-    from rote.stages import exclusions as left_out
 
     if not config.corpus.members:
         raise ConfigError("no data: give the fine-tuning records with --members FILE")
@@ -59,6 +58,6 @@ def prepare(config: AuditConfig, run: Run) -> int:
     else:
         run.discard(runs.IDENTIFIERS)
     run.note(data_hash=corpus.digest, data_notes=list(corpus.notes))
-    left_out.keep(run, corpus)
-    planted.keep(config, run, corpus, tokenizer)
+    exclusions.keep(run, corpus)
+    canaries.keep(config, run, corpus, tokenizer)
     return OK
