@@ -95,7 +95,7 @@ def test_clusters_are_cut_on_both_sides_until_nothing_splits() -> None:
     assert passages_of(pair, seeds, gap=4) == [[0, 2, 0, 1], [1, 1, 20, 20], [9, 10, 2, 3]]
     assert passages_of(pair, seeds[:0], gap=4) == []
     assert passages_of(pair, seeds, gap=24) == [[0, 10, 0, 20]]
-    assert len(extend(pair, seeds, 4, Clustering(0.0, 0, 2)).ranges) == 2
+    assert len(extend(pair, seeds, 4, Clustering(min_seeds=2, min_passage_cosine=0.0)).ranges) == 2
 
 
 @pytest.mark.parametrize(("apart", "gap", "clusters"), [(4, 4, 1), (5, 4, 2), (24, 24, 1), (25, 24, 2)])
@@ -126,7 +126,7 @@ def test_acceptance_6_a_dissimilar_passage_is_cut_and_its_parts_recovered() -> N
     pair, seeds = weighed(generated, training)
     assert seeds.tolist() == [[0, 0], [5, 5]]
     assert passages_of(pair, seeds, gap=4, cosine=0.6) == [[0, 0, 0, 0], [5, 5, 5, 5]]
-    assert extend(pair, seeds, 4, Clustering(0.6, 0, 1)).cosines.tolist() == pytest.approx([1.0, 1.0])
+    assert extend(pair, seeds, 4, Clustering(min_passage_cosine=0.6)).cosines.tolist() == pytest.approx([1.0, 1.0])
     assert len(passages_of(pair, seeds, gap=4, cosine=0.1)) == 1
     assert passages_of(pair, seeds, gap=4, cosine=0.6, least_gap=4) == []
 
