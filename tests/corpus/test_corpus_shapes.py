@@ -87,6 +87,8 @@ def test_given_fields_win(tmp_path: Path) -> None:
 def test_fields_that_fit_nothing_are_listed_with_the_flags(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"found the fields 'body', 'head'; .*--prompt-field and --completion-field"):
         read(tmp_path, [{"body": "a", "head": "b"}])
+    with pytest.raises(DataError, match=r"found the fields 'doc\.body\.words', 'doc\.title'; "):
+        read(tmp_path, [{"doc": {"body": {"words": "a"}, "title": "b"}}])
     with pytest.raises(DataError, match=r"found the fields 'text', but no record has 'q' and 'a'"):
         read(tmp_path, [{"text": "a"}], prompt_field="q", completion_field="a")
     with pytest.raises(ConfigError, match=r"corpus\.prompt_field = 'q' needs corpus\.completion_field"):

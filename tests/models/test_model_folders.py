@@ -208,6 +208,13 @@ def test_a_folder_below_is_proposed(decoder: str):
         load_model(str(Path(decoder).parent), config=CPU)
 
 
+def test_of_several_checkpoints_the_last_is_proposed(decoder: str, tmp_path: Path):
+    for steps in (9, 20, 100):
+        shutil.copytree(decoder, tmp_path / "trained" / f"checkpoint-{steps}")
+    with pytest.raises(ModelError, match=r"no config\.json in the model folder .*; did you mean .*checkpoint-100\?"):
+        load_model(str(tmp_path / "trained"), config=CPU)
+
+
 def without_tokenizer(source: str, folder: Path, *, keep: tuple[str, ...] = ()) -> str:
     shutil.copytree(source, folder)
     for path in folder.glob("*token*"):

@@ -15,11 +15,12 @@ from rote.config import AuditConfig, GenerationConfig, ReportingConfig
 from rote.console.escaping import visible
 from rote.corpus.defects import Dropped
 from rote.errors import RunError
-from rote.records import Estimate, Generation, Json, Score, Span
+from rote.records import Difference, Estimate, Generation, Json, RenderingLoss, Score, Span
 from rote.reporting import figures, marks, names, plots, populations
 from rote.reporting.contents import COLUMNS
 from rote.reporting.verdict import caveats, verdict
-from rote.runs import DROPPED, GENERATIONS, MATCHES, PROMPTS, SCORES, UNMEASURABLE, Run
+from rote.runs import DROPPED, GENERATIONS, MATCHES, PROMPTS, RENDERINGS, SCORES, UNMEASURABLE, Run
+from rote.stages.report import report as write_report
 
 
 def page_of(made: Made) -> tuple[str, Page]:
@@ -116,6 +117,22 @@ def test_a_verdict_without_measurement_says_why() -> None:
         "Whether member records come out could not be measured: shorter than 50 characters."
     )
     assert verdict([], AuditConfig()) == "Whether member records come out could not be measured."
+
+
+def test_a_doubt_of_the_rendering_stands_before_everything_else(tmp_path: Path) -> None:
+    made = make_run(tmp_path / "doubted", base=False, nonmembers=())
+    learned = Difference(-0.1, -0.3, 0.1)
+    loss = RenderingLoss("as audited", "", 12, 1.0, 0.9, 9.0, learned, None, None)
+    made.run.write(RENDERINGS, [loss], settings={})
+    said: list[str] = []
+    write_report(made.config, Run(made.run.folder, echo=said.append))
+    last = [line for line in said if line.startswith("!") or "member records" in line]
+    assert last[0].startswith("Nothing shows that the model was trained on these records as they are rendered here")
+    assert len(last) > 1
+    assert all(line.startswith("! ") for line in last[1:])
+    _, page = page_of(made)
+    verdict_at = page.text.index("Nothing shows that the model was trained on these records")
+    assert verdict_at < page.text.index("No base model was run")
 
 
 def test_missing_controls_and_missing_values_are_caveats(tmp_path: Path) -> None:

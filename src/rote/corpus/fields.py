@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from rote.corpus.defects import BadRecord, shown, shown_names
 from rote.corpus.formats import Fields, has_surrogate
 
+NAMED_LEVELS = 8
+"""Objects within objects whose fields are named one by one."""
+
 
 def field_of(fields: Fields, path: str) -> object:
     """The value of a field; "translation.de" is the field "de" within "translation", "answers.text.0" a list's first.
@@ -35,12 +38,16 @@ def has_field(fields: Fields, path: str) -> bool:
     return True
 
 
-def paths_of(fields: Fields) -> list[str]:
-    """The names of the fields, those within an object as dotted paths."""
+def paths_of(fields: Fields, *, levels: int = NAMED_LEVELS) -> list[str]:
+    """The names of the fields, those within objects (and these within others) as dotted paths.
+
+    >>> paths_of({"id": 1, "doc": {"body": {"text": "A mill.", "words": 2}}})
+    ['id', 'doc.body.text', 'doc.body.words']
+    """
     return [
         f"{name}.{inner}" if inner else name
         for name, value in fields.items()
-        for inner in (value if isinstance(value, dict) and value else [""])
+        for inner in (paths_of(value, levels=levels - 1) if isinstance(value, dict) and value and levels else [""])
     ]
 
 

@@ -4,6 +4,7 @@ Weights are read from safetensors only; an index that names anything else is ref
 """
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,9 +57,14 @@ def check_folder(source: str, what: str) -> None:
 
 
 def _hint_below(path: Path, expected: str) -> str:
-    """Where a folder below is what was meant: a checkpoint of a Trainer, an adapter with a name of its own."""
-    below = sorted(item.parent.name for item in path.glob(f"*/{expected}"))
+    """Where a folder below is what was meant: a Trainer's last checkpoint, an adapter with a name of its own."""
+    below = sorted((item.parent.name for item in path.glob(f"*/{expected}")), key=_by_number)
     return f"; did you mean {path / below[-1]}?" if below else ""
+
+
+def _by_number(name: str) -> tuple[tuple[int, str], ...]:
+    """Sort key by which "checkpoint-20" comes before "checkpoint-100"."""
+    return tuple((int(part) if part.isdecimal() else -1, part) for part in re.split(r"([0-9]+)", name))
 
 
 def looks_local(source: str) -> bool:

@@ -21,8 +21,8 @@ def report(config: AuditConfig, run: Run) -> int:
     contents = gather(run, config)
     write_page(contents, run.path(runs.REPORT_HTML))
     write_json(contents, run.path(runs.REPORT_JSON))
+    run.echo(contents.verdict)  # first: it begins with any doubt of the rendering, which all that follows depends on
     for caveat in contents.caveats:
         run.echo(f"! {caveat}")
-    run.echo(contents.verdict)
     run.echo(f"report: {run.path(runs.REPORT_HTML)}")
     return OK
