@@ -7,6 +7,7 @@ from pathlib import Path
 import peft
 import pytest
 import torch
+from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from fakes import byte_tokenizer, tiny_decoder, tiny_encoder_decoder
@@ -71,6 +72,23 @@ MODELS: dict[str, Callable[[], torch.nn.Module]] = {
     "bfloat16": lambda: decoder().to(torch.bfloat16),
     "frozen and partly in training": lambda: adapted().eval().train(),
 }
+
+
+@pytest.mark.parametrize("make", [decoder, adapted])
+def test_what_a_trainer_left_in_mixed_precision_is_written_and_stays_as_it_is(
+    make: Callable[[], torch.nn.Module], tmp_path: Path
+) -> None:
+    model = make()
+    plain = said(model)
+    prepared = Accelerator(mixed_precision="bf16", cpu=True).prepare_model(model)
+    assert prepared is model
+    assert "_original_forward" in vars(model)
+    forward = model.forward
+    with untouched(model):
+        written = write(model, tmp_path)
+    assert model.forward is forward
+    loaded = load_model(written.model, adapter=written.adapter, config=CPU)
+    assert torch.allclose(said(loaded.model), plain, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MODELS)

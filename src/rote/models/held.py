@@ -23,9 +23,16 @@ from rote.models.tokenizers import has_tokenizer, load_tokenizer, tokenizer_sour
 from rote.runs.disk import make_private, private_folder, remove, temporary_path
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+REPLACED = ("forward", "_original_forward", "_old_forward", "_hf_hook")
+"""What accelerate sets on a module to cast, or to move, what it reads and writes: no part of the model."""
+MIXED_PRECISION = "_original_forward"
+"""Set where a Trainer has left the model with a forward pass that runs in half precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,7 @@ def check_as_held(model: object, written: Written, config: ModelConfig, *, name:
         said = _with_task(probe, held).log_probabilities(held)
     again = replace(probe, before=loaded.virtual_ids).log_probabilities(loaded.model)
     apart = largest_difference(said, again)
-    if not apart <= max(rounding(said, held.dtype), rounding(again, loaded.model.dtype)):
+    if not apart <= max(rounding(said, _dtype(held)), rounding(again, loaded.model.dtype)):
         raise ModelError(
             f"{name}: what the {type(held).__name__} in memory says is not what its weights and its config say: "
             f"log-probabilities differ by up to {apart:.2g} nats after it was saved and loaded again; remove hooks and "
@@ -157,7 +164,20 @@ def _copied(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel | PeftMode
         memo[id(parameter)] = torch.nn.Parameter(parameter.detach().cpu(), requires_grad=False)
     for buffer in model.buffers():
         memo[id(buffer)] = buffer.detach().cpu()
-    return copy.deepcopy(model, memo)
+    for module in model.modules():
+        memo |= {id(vars(module)[name]): "" for name in REPLACED if name in vars(module)}
+    copied = copy.deepcopy(model, memo)
+    for module in copied.modules():
+        for name in REPLACED:
+            vars(module).pop(name, None)
+    return copied
+
+
+def _dtype(model: "PreTrainedModel | PeftModel") -> "torch.dtype":
+    """The narrowest format that the model computes in."""
+    import torch
+
+    return torch.bfloat16 if MIXED_PRECISION in vars(model) else cast("torch.dtype", model.dtype)
 
 
 def _save_adapter(model: "PeftModel", folder: Path, name: str) -> None:
