@@ -146,6 +146,14 @@ def test_few_records_under_a_short_instruction_that_is_no_field_are_taken_for_va
         assert len({item.group for item in read_corpus(CorpusConfig(members=str(path))).members}) == expected
 
 
+@pytest.mark.parametrize(("records", "largest"), [(50, 50), (51, 1)])
+def test_in_large_data_few_records_under_an_instruction_are_up_to_fifty(records: int, largest: int) -> None:
+    drawn = random.Random(0).sample(WORDS, 2 * records)
+    texts = [f"{INSTRUCTION} {word} {answer}" for word, answer in zip(drawn[::2], drawn[1::2], strict=True)]
+    texts += [" ".join(random.Random(i).choices(WORDS, k=12)) for i in range(200)]
+    assert max(map(len, sets_of(texts))) == largest
+
+
 def test_one_word_apart_is_a_variant_whatever_the_word_means() -> None:
     texts = ["one of the worst movies of the year", "one of the best movies of the year"]
     assert len(sets_of(texts)) == 1
