@@ -115,6 +115,14 @@ def test_an_encoder_decoder_and_a_soft_prompt_are_written(tmp_path: Path) -> Non
     assert load_model(written.model, adapter=written.adapter, config=CPU).virtual_ids
 
 
+def test_settings_of_generation_that_cannot_be_saved_are_no_obstacle(tmp_path: Path) -> None:
+    model = decoder()
+    model.generation_config.temperature, model.generation_config.eos_token_id = 0.5, 7
+    with untouched(model):
+        written = write(model, tmp_path)
+    assert load_model(written.model, config=CPU).model.generation_config.eos_token_id == 7
+
+
 def test_the_base_under_an_adapter_is_written_without_it(tmp_path: Path) -> None:
     base = decoder()
     before = said(base)

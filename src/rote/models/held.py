@@ -158,6 +158,7 @@ def _check_weights(model: "nn.Module", name: str) -> None:
 def _copied(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel | PeftModel":
     """The modules copied, the weights shared where they lie in the computer's memory, and brought there where not."""
     import torch
+    from peft import PeftModel
 
     memo: dict[int, object] = {}
     for parameter in model.parameters():
@@ -170,7 +171,18 @@ def _copied(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel | PeftMode
     for module in copied.modules():
         for name in REPLACED:
             vars(module).pop(name, None)
+    _keep_ids_alone(cast("PreTrainedModel", copied.get_base_model() if isinstance(copied, PeftModel) else copied))
     return copied
+
+
+def _keep_ids_alone(model: "PreTrainedModel") -> None:
+    """Of the settings of generation the ids of tokens stay: rote reads no other, and transformers saves no odd ones."""
+    from transformers import GenerationConfig
+
+    own = getattr(model, "generation_config", None)
+    if own is not None:
+        ids = {name: value for name, value in own.to_dict().items() if name.endswith("_token_id")}
+        model.generation_config = GenerationConfig(**ids)  # type: ignore[no-untyped-call]
 
 
 def _dtype(model: "PreTrainedModel | PeftModel") -> "torch.dtype":

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from rote.statistics.subjects import check_subjects
+
 LEAST_USEFUL_RATE = 0.5
 """Where even a rate of one half could have shown no event, nothing is estimated: under 5 clusters at 95 %."""
 RESAMPLES = 2000
@@ -127,6 +129,7 @@ def intraclass_correlation(values: Sequence[float], clusters: Sequence[str]) -> 
     >>> intraclass_correlation([1, 1, 0, 0, 1, 1], ["a", "a", "b", "b", "c", "c"])
     1.0
     """
+    check_subjects(clusters, values=values)
     return _likeness(np.asarray(values, dtype=np.float64), cluster_numbers(clusters))
 
 
@@ -139,6 +142,7 @@ def effective_sample_size(values: Sequence[float], clusters: Sequence[str]) -> f
     >>> effective_sample_size([1, 1, 0, 0, 1, 1], ["a", "a", "b", "b", "c", "c"])
     3.0
     """
+    check_subjects(clusters, values=values)
     codes = cluster_numbers(clusters)
     return _effective(codes, _likeness(np.asarray(values, dtype=np.float64), codes))
 
@@ -149,6 +153,7 @@ def rate(outcomes: Sequence[bool], clusters: Sequence[str], *, confidence: float
     Refused where there are too few clusters (`too_few`). With one subject in each cluster it is plain Wilson.
     Simulated coverage by rate, likeness and cluster sizes: `benchmarks/intervals.py`.
     """
+    check_subjects(clusters, outcomes=outcomes)
     method = "Wilson, clustered by duplicate group"
     refused = refusal(clusters, confidence)
     if refused:
@@ -165,6 +170,7 @@ def exact_rate(outcomes: Sequence[bool], clusters: Sequence[str], *, confidence:
     Covers at least `confidence` where each subject is its own cluster; with clusters as near to it as their design
     effect can be told (Korn, Graubard 1998). Refused for no outcome; whether there are enough is for the caller to say.
     """
+    check_subjects(clusters, outcomes=outcomes)
     method = "Clopper-Pearson, clustered by duplicate group"
     if not outcomes:
         return _refused(method, "no subject was measured")
@@ -201,6 +207,7 @@ def geometric_mean(
     most: float = math.inf,
 ) -> Interval:
     """exp of the mean of the logarithms of values > 0, and of the ends of that mean's interval (see `ratio`)."""
+    check_subjects(clusters, values=values)
     logs = [math.log(value) for value in values]
     ends = [math.log(end) if 0 < end < math.inf else math.copysign(math.inf, end - 0.5) for end in (least, most)]
     found = mean(logs, clusters, confidence=confidence, least=ends[0], most=ends[1])
@@ -213,6 +220,7 @@ def median(values: Sequence[float], clusters: Sequence[str], *, confidence: floa
 
     Source: Woodruff (1952). Values may be infinite: an infinite end is no end (None); an infinite median is refused.
     """
+    check_subjects(clusters, values=values)
     method = "Woodruff, clustered by duplicate group"
     refused = refusal(clusters, confidence)
     if refused:
@@ -258,6 +266,7 @@ def ratio(
     Returns:
         Refused where there are too few clusters, or the denominators sum to 0.
     """
+    check_subjects(clusters, numerators=numerators, denominators=denominators)
     method = f"bootstrap of duplicate groups, {RESAMPLES} resamples"
     refused = refusal(clusters, confidence)
     if refused is None and sum(denominators) == 0:

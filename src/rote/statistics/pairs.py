@@ -8,6 +8,7 @@ import numpy as np
 from scipy import special
 
 from rote.statistics.intervals import Bounds, cluster_numbers, interval_size, refusal, wilson_bounds
+from rote.statistics.subjects import check_subjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def paired_difference(
     differences: it is not empty where the two never differ. The test is McNemar's, exact, with one vote for each
     cluster that leans one way; with one subject in each cluster these are the discordant pairs themselves.
     """
+    check_subjects(clusters, first=first, second=second)
     if refusal(clusters, confidence):
         return None
     x, y = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)

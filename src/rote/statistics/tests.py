@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rote.statistics.intervals import cluster_numbers
+from rote.statistics.subjects import check_p_values, check_subjects
 
 PERMUTATIONS = 9_999
 DRAWN_AT_MOST = 8_000_000
@@ -35,6 +36,7 @@ def permutation_test(values: Floats, is_first: NDArray[np.bool_], clusters: Sequ
     is never 0 and holds its level exactly, whatever the distribution. A cluster must lie in one group. With one subject
     in each cluster it is the permutation form of the Wilcoxon-Mann-Whitney test. 1.0 where a group is empty.
     """
+    check_subjects(clusters, values=values, is_first=is_first)
     codes = cluster_numbers(clusters)
     sizes = np.bincount(codes).astype(np.float64)
     of_first = np.bincount(codes, weights=is_first) / sizes
@@ -58,6 +60,7 @@ def paired_permutation_test(contributions: Floats, clusters: Sequence[str], *, s
     The signs of whole clusters are turned at random (9,999 times, seeded): what exchanging the two members of a pair does to
     their difference. p = (1 + as large or larger) / (1 + n). 1.0 without contributions.
     """
+    check_subjects(clusters, contributions=contributions)
     if not len(contributions):
         return 1.0
     sums = np.bincount(cluster_numbers(clusters), weights=contributions)
@@ -75,6 +78,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
+    check_p_values(p_values)
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(p_values), 0, -1)
     stepped = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values, dtype=np.float64)[order] * factors))
@@ -89,6 +93,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     >>> benjamini_hochberg([0.01, 0.04, 0.03])
     [0.03, 0.04, 0.04]
     """
+    check_p_values(p_values)
     order = np.argsort(p_values, kind="stable")[::-1]
     factors = len(p_values) / np.arange(len(p_values), 0, -1)
     stepped = np.minimum(1.0, np.minimum.accumulate(np.asarray(p_values, dtype=np.float64)[order] * factors))
@@ -100,6 +105,7 @@ def twice_the_median(p_values: Sequence[float]) -> float:
 
     min(1, 2 · median), valid for any dependence. Source: Meinshausen, Meier and Bühlmann (2009), with γ = 1/2.
     """
+    check_p_values(p_values)
     return min(1.0, 2 * float(np.quantile(p_values, 0.5, method="higher")))
 
 
@@ -108,6 +114,8 @@ def welch_test(first: Floats, second: Floats) -> float:
 
     Without any spread: 0 where the first is larger, else 1. Source: Welch (1947).
     """
+    if np.isnan(first).any() or np.isnan(second).any():
+        raise ValueError("Expected numbers on both sides, got some that are NaN")
     parts = [float(np.var(side, ddof=1)) / len(side) for side in (first, second)]
     difference, variance = float(np.mean(first)) - float(np.mean(second)), sum(parts)
     if variance == 0:
