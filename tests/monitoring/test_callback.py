@@ -2,6 +2,8 @@
 
 import gc
 import random
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,14 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
-from transformers import DataCollatorForLanguageModeling, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    BartConfig,
+    BartForCausalLM,
+    DataCollatorForLanguageModeling,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 import rote
 from fakes import MemoryStore, byte_tokenizer, examples, loaded, tiny_decoder
@@ -20,6 +29,7 @@ from rote.corpus.secrets import WORDS
 from rote.errors import ConfigError
 from rote.generation import cut_prompts
 from rote.monitoring.callback import Measurement, MemorizationCallback
+from rote.monitoring.figures import figures
 from rote.monitoring.stillness import undisturbed
 from rote.passes.choices import token_choices
 from rote.passes.logits import TextPass
@@ -193,6 +203,37 @@ def test_the_trainer_can_be_attached_and_is_not_kept(tmp_path) -> None:
     assert handler() is None
 
 
+def test_a_second_trainer_gets_its_own_figures(tmp_path) -> None:
+    watch = callback()
+    first = trainer(tmp_path, [])
+    watch.attach(first)
+    first.train()
+    second = trainer(tmp_path, [watch], max_steps=2)
+    second.train()
+    assert [found.step for found in watch.history] == [0, 2]
+    assert [entry["step"] for entry in second.state.log_history if "rote/members/loss" in entry] == [0, 2]
+    assert len([entry for entry in first.state.log_history if "rote/members/loss" in entry]) == 4
+
+
+def test_a_model_whose_padding_changes_what_it_reads_reads_equal_lengths_together(tmp_path) -> None:
+    torch.manual_seed(0)
+    size = {"d_model": 32, "decoder_layers": 2, "decoder_attention_heads": 2, "decoder_ffn_dim": 64}
+    config = BartConfig(vocab_size=len(TOKENIZER), max_position_embeddings=256, is_encoder_decoder=False, **size)
+    model = BartForCausalLM(config)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    watch = callback(members=rows([text[: 60 + 3 * n] for n, text in enumerate(MEMBERS)]))
+    trainer(tmp_path, [watch], model, max_steps=2).train()
+    assert watch._reader is not None
+    assert watch._reader.model.batching == "equal lengths"
+    ready = replace(watch._reader, model=replace(watch._reader.model, batching="one"))
+    model.eval()
+    alone = figures(ready.subjects, ready.model, batch_size=1, confidence=0.95)
+    assert [f.value for f in figures(ready.subjects, watch._reader.model, batch_size=32, confidence=0.95)] == [
+        pytest.approx(figure.value, abs=1e-5) for figure in alone
+    ]
+
+
 def test_a_handler_that_is_not_known_is_asked_for(tmp_path) -> None:
     run = trainer(tmp_path, [])
     with pytest.raises(ConfigError, match=r"callback.attach\(trainer\)"):
@@ -343,3 +384,19 @@ def test_trl_trains_the_same_with_it(make, tmp_path) -> None:
     (plain, weights), (watched, same) = found
     assert plain == watched
     assert all(weights[key].equal(same[key]) for key in weights)
+
+
+@pytest.mark.slow
+def test_the_example_of_the_guide_runs(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("trl", reason="TRL is not installed")
+    pytest.importorskip("datasets")
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "training.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(example, "training.md", "exec"), {})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if re.match(r"\d+ \d", line)]
+    assert [line[0] for line in lines] == ["0", "6", "12"]
+    assert float(lines[-1][2]) > float(lines[0][2])

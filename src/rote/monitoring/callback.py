@@ -239,9 +239,7 @@ class MemorizationCallback(TrainerCallback):
         control.should_log = should_log  # the handler takes its own log for done
 
     def _find_handler(self) -> None:
-        """Finds the handler of this callback, which hands itself to no callback, among those that are calling."""
-        if self._handler is not None and self._handler() is not None:
-            return
+        """Finds the handler of this callback among those that are calling: it hands itself to no callback."""
         frame = sys._getframe(1)
         for _ in range(FRAMES):
             owner = frame.f_locals.get("self")
@@ -251,7 +249,10 @@ class MemorizationCallback(TrainerCallback):
             if frame.f_back is None:
                 break
             frame = frame.f_back
-        raise ConfigError("the trainer that calls is not known; call callback.attach(trainer) before trainer.train()")
+        if self._handler is None or self._handler() is None:
+            raise ConfigError(
+                "the trainer that calls is not known; call callback.attach(trainer) before trainer.train()"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,8 @@ def read_records(
             nonmembers="" if nonmembers is None else _path_of(nonmembers, place, "nonmembers"),
             canary_file="" if canaries is None else str(canaries),
             limit=0,
+            holdout=0.0,  # what is trained on is no non-member
+            canaries=0,
         )
         chat = cast(ChatTokenizer, tokenizer)
         found = read_corpus(config, tokenizer=chat, echo=echo)

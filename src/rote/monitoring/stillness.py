@@ -20,7 +20,7 @@ def undisturbed(model: "nn.Module") -> Iterator[None]:
     cache, and the random numbers of Python, NumPy and torch (on all devices). Gradients and weights are only read.
     """
     modes = [(module, module.training) for module in model.modules()]
-    buffers = [(module, dict(module._buffers)) for module in model.modules() if module._buffers]
+    buffers = [(module, dict(module._buffers)) for module in model.modules()]
     settings = _settings(model)
     with _same_randomness():
         try:
@@ -31,6 +31,7 @@ def undisturbed(model: "nn.Module") -> Iterator[None]:
             for module, is_training in modes:
                 module.training = is_training
             for module, held in buffers:
+                module._buffers.clear()
                 module._buffers.update(held)
             for owner, values in settings:
                 owner.__dict__.clear()
