@@ -70,6 +70,19 @@ def test_a_frames_missing_values_are_null(tmp_path: Path) -> None:
     assert [row["when"] for row in found] == ["2024-01-02 00:00:00", None, None]
 
 
+class PolarsLike:
+    """What of a polars frame is used."""
+
+    columns = ("text",)
+
+    def to_dicts(self) -> list[dict[str, object]]:
+        return [{"text": "a"}, {"text": None}]
+
+
+def test_a_polars_frame_is_read_row_by_row(tmp_path: Path) -> None:
+    assert written(PolarsLike(), tmp_path) == [{"text": "a"}, {"text": None}]
+
+
 def test_values_of_other_libraries_become_plain_ones(tmp_path: Path) -> None:
     row = {
         "count": np.int64(3),
