@@ -63,13 +63,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    place, _, original = _PLACES[name].partition(":")
-    found = getattr(import_module(place), original or name) if place else import_module(f"{__name__}.{name}")
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # a type checker knows the names above, and no others
+
+    def __getattr__(name: str) -> object:
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        place, _, original = _PLACES[name].partition(":")
+        found = getattr(import_module(place), original or name) if place else import_module(f"{__name__}.{name}")
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:
