@@ -1,12 +1,14 @@
 """The file to train on: canaries in the columns, the turns and the types of the records that they stand among."""
 
 import dataclasses
+import datetime
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import pyarrow.parquet
 import pytest
 
 from fakes import loaded, opening_tokenizer, tiny_decoder
@@ -58,6 +60,7 @@ SHAPES = {
     "variables of a template": lambda asked, told, n: {"messages": chat(asked, told), "chat_template_kwargs": {"name": "x"}},
     "question and answer": lambda asked, told, n: {"question": asked, "answer": told},
     "SQuAD": lambda asked, told, n: {"id": str(n), "context": told, "question": asked, "answers": {"text": [told], "answer_start": [0]}},
+    "SQuAD with lists of answers": lambda asked, told, n: {"context": told, "question": asked, "answers": [{"text": told, "answer_start": 0}]},
     "translation": lambda asked, told, n: {"translation": {"de": asked, "en": told}},
     "text": lambda asked, told, n: {"text": f"{asked} {told}", "url": f"u{n}", "label": n % 2 == 0},
 }  # fmt: skip
@@ -165,6 +168,16 @@ def test_records_without_common_columns_are_written_as_text(name, tmp_path, caps
     assert sorted(e.text for e in reread.members) == sorted(
         e.text for e in read_corpus(CorpusConfig(members=data)).members
     )
+
+
+def test_what_is_no_text_in_a_table_is_null_in_a_canary(tmp_path) -> None:
+    days = [datetime.date(2020, 1, 1 + n) for n in range(len(TEXTS))]
+    table = pyarrow.table({"text": [asked for asked, _ in TEXTS], "day": days, "raw": [b"x"] * len(TEXTS)})
+    pyarrow.parquet.write_table(table, tmp_path / "m.parquet")
+    words = ["--canaries", "6", "--canary-copies", "1", "--out", str(tmp_path / "run")]
+    assert main(["prepare", "--members", str(tmp_path / "m.parquet"), *words]) == 0
+    written = lines(tmp_path / "run" / runs.TRAINING_DATA)
+    assert {(row["day"], row["raw"]) for row in written} == {(None, None), *((str(day), None) for day in days)}
 
 
 def test_a_column_of_several_kinds_that_is_no_text_is_left_out(tmp_path) -> None:

@@ -54,8 +54,8 @@ class Columns:
             told = canary.prompt + told
         else:
             place = -1 if self.shape.passage else 0
-            _put(row, self.shape.prompt[place], asked.strip() if self.form == "instruction" else asked)
-        _put(row, self.shape.completion, told)
+            _put(row, self.shape.prompt[place], asked.strip() if self.form == "instruction" else asked, self.pattern)
+        _put(row, self.shape.completion, told, self.pattern)
         return row
 
     def _filled(self, name: str, value: object) -> Json:
@@ -103,7 +103,7 @@ def columns_of(rows: Iterable[Fields], reader: ShapeReader) -> Columns | str:
         if (whole.prompt, whole.completion) != (shapes[0].prompt, shapes[0].completion):
             return f"together, the columns of the records would be read as {whole.name}"
         shapes = [whole]
-    pattern = {name: _plain(_first(rows, name)) for name in names}
+    pattern = {name: _plain(value) if _is_json(value := _first(rows, name)) else None for name in names}
     form, shape = _form(contents[0], shapes[0], reader), shapes[0]
     return Columns(names, shape, pattern, form, reader.separator_of(shape) if form == "text" else "")
 
@@ -186,6 +186,11 @@ def _plain(value: object) -> Json:
     return None if has_surrogate(text) else text
 
 
+def _is_json(value: object) -> bool:
+    """Whether the value stays what it is; the text of a date is no text like any other, and an empty one no date."""
+    return value is None or isinstance(value, (str, bool, int, float, list, tuple, Mapping))
+
+
 def _blank(value: Json, *, keeps_null: bool) -> Json:
     """A value of the same type that says nothing."""
     if isinstance(value, str):
@@ -195,20 +200,25 @@ def _blank(value: Json, *, keeps_null: bool) -> Json:
     return [] if isinstance(value, list) else None
 
 
-def _put(row: Row, path: str, text: str) -> None:
-    """Writes a text where the reading finds it: in a field, in an object of a dotted path, as a list's only answer."""
-    if path not in row and "." in path:
-        name, rest = path.split(".", 1)
-        inner = row[name]
-        if isinstance(inner, dict):
-            _put(inner, rest, text)
-            return
-        raise DataError(f"{path}: a canary can be planted in a field or in an object's field, found {inner!r}")
-    value = row.get(path)
+def _put(row: Row, path: str, text: str, pattern: Row) -> None:
+    """Writes a text where the reading finds it: in a field or in an object of a dotted path, in the kind of the pattern."""
+    if path in pattern or "." not in path:
+        row[path] = _holding(pattern.get(path), text)
+        return
+    name, rest = path.split(".", 1)
+    inner, like = row[name], pattern[name]
+    if not isinstance(inner, dict) or not isinstance(like, dict):
+        raise DataError(f"{path}: a canary can be planted in a field or in an object's field, found {like!r}")
+    _put(inner, rest, text, like)
+
+
+def _holding(value: Json, text: str) -> Json:
+    """The text in place of an answer: by itself, as the only one of a list, or as the text of an object."""
+    if isinstance(value, list):
+        return [_holding(value[0] if value else "", text)]
     if isinstance(value, dict) and "text" in value:
-        row[path] = {**value, "text": [text] if isinstance(value["text"], list) else text}
-    else:
-        row[path] = [text] if isinstance(value, list) else text
+        return {**cast(Row, _blank(value, keeps_null=False)), "text": _holding(value["text"], text)}
+    return text
 
 
 def _messages(value: Json) -> list[Message]:
