@@ -374,3 +374,55 @@ def test_a_model_in_memory_is_fine_tuned_as_a_copy_and_audited_as_an_adapter(lon
 
 def base_folder(adapter: Path) -> str:
     return str(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
+
+
+def first_words(text: str, reference: str) -> float | None:
+    """A toy metric: whether the first three words are the record's own; None of a shorter reference."""
+    own = reference.split()[:3]
+    return float(text.split()[:3] == own) if len(own) == 3 else None
+
+
+def toy_metric(**changes: object) -> rote.Metric:
+    made = rote.Metric(
+        name="first_words",
+        title="First three words",
+        definition="Share of prompts after which the model writes the record's next three words.",
+        unit="share of prompts",
+        direction="higher = more memorised",
+        estimator="rate",
+        source="a toy",
+    )
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_a_metric_of_ones_own_has_the_controls_and_intervals_of_rotes(audited: rote.Run) -> None:
+    found = {(item.model, item.split): item for item in audited.measure(toy_metric(), first_words)}
+    members = found["tuned", "member"]
+    assert (members.metric, members.events, members.n) == ("first_words", 8, 8)
+    assert members.low is not None
+    assert 0.5 < members.low < 1.0
+    assert found["true-suffix", "member"].events == 8
+    assert found["base", "member"].events < 3  # type: ignore[operator]
+    assert ("tuned", "non-member") in found
+    assert "first_words" not in rote.METRICS, "nothing of the package is changed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "score", "message"),
+    [
+        ({"name": "verbatim"}, first_words, "metric 'verbatim': rote has one of that name"),
+        ({"estimator": "ratio"}, first_words, "expected a rate, a mean or a median, found 'ratio'"),
+        ({}, lambda *_: 0.5, "metric 'first_words': expected 0 or 1, found 0.5 for "),
+        ({"estimator": "mean"}, lambda *_: 2.0, "expected 0 to 1, found 2.0 for "),
+        ({"estimator": "mean"}, lambda *_: float("nan"), "expected 0 to 1, found nan for "),
+    ],
+)
+def test_a_metric_of_ones_own_keeps_its_word(audited: rote.Run, changes, score, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        audited.measure(toy_metric(**changes), score)
+
+
+def test_a_metric_that_measures_nothing_says_so(audited: rote.Run) -> None:
+    found = {(e.model, e.split): e for e in audited.measure(toy_metric(), lambda *_: None)}["tuned", "member"]
+    assert (found.value, found.n, found.n_missing) == (None, 0, 8)
+    assert "not measurable, says the metric (8 of 8)" in str(found.reason)

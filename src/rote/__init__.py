@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rote.errors import RoteError
     from rote.monitoring.callback import MemorizationCallback
     from rote.records import Estimate, Match
-    from rote.scoring.metrics import METRICS
+    from rote.scoring.metrics import METRICS, Metric
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,7 @@ _PLACES = {
     "AuditConfig": "rote.config",
     "Estimate": "rote.records",
     "Match": "rote.records",
+    "Metric": "rote.scoring.metrics",
     "MemorizationCallback": "rote.monitoring.callback",
     "RoteError": "rote.errors",
     "Run": "rote.api",
@@ -50,6 +51,7 @@ __all__ = [
     "Estimate",
     "Match",
     "MemorizationCallback",
+    "Metric",
     "RoteError",
     "Run",
     "align",

@@ -29,6 +29,8 @@ from rote.runs import ESTIMATES, REPORT_HTML
 from rote.runs import Run as StoredRun
 from rote.runs.disk import shortened
 from rote.runs.locks import claimed
+from rote.scoring.estimates import estimate_metric
+from rote.scoring.metrics import Metric
 from rote.stages.report import report as write_report
 
 if TYPE_CHECKING:
@@ -112,6 +114,26 @@ class Run(StoredRun):
         """
         artifacts = self._artifacts_to_show(show_pii)
         return Shown(tuple(case_of(generation, artifacts) for generation in generations_of(id, artifacts)))
+
+    def measure(self, metric: Metric, score: Callable[[str, str], float | None]) -> list[Estimate]:
+        """A metric of your own, with rote's controls and intervals: nothing of rote is changed for it.
+
+        Args:
+            metric: what it measures.
+            score: the value for what a model wrote and the record's true continuation; None: not measurable.
+
+        Raises:
+            ConfigError: the name is taken, or a value is outside of the metric's range.
+        """
+        artifacts = read_artifacts(self)
+        return estimate_metric(
+            metric,
+            lambda generation, prompt: score(generation.text, prompt.reference),
+            examples=[*artifacts.examples.values()],
+            prompts=[*artifacts.prompts.values()],
+            generations=[*artifacts.generations.values()],
+            confidence=settings_of_run(self).scoring.confidence,
+        )
 
     def report(self) -> Path:
         """Writes the report of the scores as they are now; returns the path of report.html."""

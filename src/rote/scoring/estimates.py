@@ -1,10 +1,11 @@
 """From scores to estimates: every metric by model, split and stratum, with the interval that duplicate groups allow."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby, product
 
+from rote.errors import ConfigError
 from rote.records import (
     Candidate,
     Comparison,
@@ -27,7 +28,7 @@ from rote.scoring.columns import (
     recall_columns,
     run_recall_columns,
 )
-from rote.scoring.metrics import METRICS, PAIRED_METRICS, metric_of
+from rote.scoring.metrics import METRICS, PAIRED_METRICS, Metric, metric_of
 from rote.scoring.outcomes import MIN_CHARS
 from rote.scoring.strata import ORIGINS, Stratum, counted_once, strata_of
 from rote.statistics import intervals as estimation
@@ -98,7 +99,7 @@ def estimate(
     columns.sort(key=_order)
     strata = list(strata_of(subjects, columns, [by_id[score.subject_id] for score in unmeasurable]))
     estimates = [
-        _estimated(column, stratum, subjects, confidence)
+        _estimated(column, stratum, subjects, confidence, metric_of(column.metric))
         for _, alike in groupby(columns, key=lambda column: (column.metric, column.model))
         for stratum, column in product(strata, list(alike))
         if column.origin == (stratum.name if stratum.name in ORIGINS else "")
@@ -109,18 +110,73 @@ def estimate(
     return [item for item in estimates if item], [item for item in comparisons if item]
 
 
-def _estimated(column: Column, stratum: Stratum, subjects: Mapping[str, Subject], confidence: float) -> Estimate | None:
+def estimate_metric(
+    metric: Metric,
+    score: Callable[[Generation, Prompt], float | None],
+    *,
+    examples: Sequence[Example],
+    prompts: Sequence[Prompt],
+    generations: Sequence[Generation],
+    confidence: float = 0.95,
+) -> list[Estimate]:
+    """A metric that rote does not have, estimated as its own are: of each model and control, members and non-members.
+
+    Equal prompts count once, the clusters of the intervals are the duplicate groups, of n samples the first one counts.
+
+    Args:
+        metric: what it measures; its estimator is a rate (values 0 and 1), a mean, a median or a geometric mean.
+        score: the value of one generation; None where it cannot be measured.
+        examples: of all prompts.
+        prompts: all prompts.
+        generations: of all models and controls.
+        confidence: level of the intervals.
+
+    Raises:
+        ConfigError: the name is taken, the estimator is none of these, or a value is outside of the metric's range.
+    """
+    if metric.name in METRICS:
+        raise ConfigError(f"metric {metric.name!r}: rote has one of that name")
+    if metric.estimator not in ("rate", "mean", "median", "geometric mean"):
+        raise ConfigError(f"metric {metric.name!r}: expected a rate, a mean or a median, found {metric.estimator!r}")
+    subjects = collect_subjects(prompts, {example.id: example for example in examples})
+    columns: dict[str, Column] = {}
+    for item in sorted(generations, key=lambda item: item.id):
+        if item.sample == 0:
+            column = columns.setdefault(item.model, Column(metric.name, item.model))
+            column.scores[item.prompt_id] = _checked(metric, score(item, subjects[item.prompt_id].prompt), item.id)
+    strata = [stratum for stratum in strata_of(subjects, [], []) if stratum.name == "all"]
+    found = [
+        _estimated(columns[model], stratum, subjects, confidence, metric)
+        for model in sorted(columns, key=_model_order)
+        for stratum in strata
+    ]
+    return [item for item in found if item]
+
+
+def _checked(metric: Metric, value: float | None, subject_id: str) -> Score:
+    if value is None:
+        return Score(subject_id, metric.name, None, "not measurable, says the metric")
+    value = float(value)
+    if not metric.low <= value <= metric.high or (metric.estimator == "rate" and value not in (0.0, 1.0)):
+        expected = "0 or 1" if metric.estimator == "rate" else f"{metric.low:g} to {metric.high:g}"
+        raise ConfigError(f"metric {metric.name!r}: expected {expected}, found {value!r} for {subject_id}")
+    return Score(subject_id, metric.name, value)
+
+
+def _estimated(
+    column: Column, stratum: Stratum, subjects: Mapping[str, Subject], confidence: float, metric: Metric
+) -> Estimate | None:
     """The estimate of one column in one stratum; None where the column has no score there."""
     ids = [i for i in counted_once(column.metric, stratum, subjects) if i in column.scores]
     if not ids:
         return None
     measured = [prompt_id for prompt_id in ids if column.scores[prompt_id].value is not None]
-    found = _interval(column, measured, subjects, confidence)
+    found = _interval(column, measured, subjects, confidence, metric)
     reason = found.reason
     if not measured:
         (reason, count), *_ = Counter(column.scores[i].reason for i in ids).most_common(1)
         reason = f"{reason} ({count} of {len(ids)})"
-    is_rate = metric_of(column.metric).estimator == "rate"
+    is_rate = metric.estimator == "rate"
     return Estimate(
         metric=column.metric,
         model=column.model,
@@ -137,8 +193,9 @@ def _estimated(column: Column, stratum: Stratum, subjects: Mapping[str, Subject]
     )
 
 
-def _interval(column: Column, measured: Sequence[str], subjects: Mapping[str, Subject], confidence: float) -> Interval:
-    metric = metric_of(column.metric)
+def _interval(
+    column: Column, measured: Sequence[str], subjects: Mapping[str, Subject], confidence: float, metric: Metric
+) -> Interval:
     values = [column.scores[prompt_id].value or 0.0 for prompt_id in measured]
     clusters = [subjects[prompt_id].group for prompt_id in measured]
     if metric.estimator == "rate":
@@ -177,5 +234,8 @@ def _compared(
 def _order(column: Column) -> tuple[int, int, str, int, str]:
     """Metrics as in `METRICS`, NAME@n after NAME; models as in `MODELS`, others after them by name."""
     place = list(METRICS).index(metric_of(column.metric).name)
-    model = MODELS.index(column.model) if column.model in MODELS else len(MODELS)
-    return place, len(column.metric), column.metric, model, column.model
+    return place, len(column.metric), column.metric, *_model_order(column.model)
+
+
+def _model_order(model: str) -> tuple[int, str]:
+    return MODELS.index(model) if model in MODELS else len(MODELS), model

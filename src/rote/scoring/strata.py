@@ -7,7 +7,7 @@ from statistics import median, quantiles
 
 from rote.records import Example, Score, Split
 from rote.scoring.columns import CROSS_RECORD, SAME_RECORD, Column, Subject
-from rote.scoring.metrics import LIKELIHOOD_METRICS, SEPARATING_METRICS, metric_of
+from rote.scoring.metrics import LIKELIHOOD_METRICS, SEPARATING_METRICS
 
 SPLITS: tuple[Split, ...] = ("member", "non-member")
 ORIGINS = (SAME_RECORD, CROSS_RECORD)
@@ -62,7 +62,7 @@ def _above_median(scores: Mapping[str, Score]) -> list[str]:
 
 def counted_once(metric: str, stratum: Stratum, subjects: Mapping[str, Subject]) -> list[str]:
     """The stratum's prompts without those that equal an earlier one."""
-    of_reference = metric_of(metric).name in (*LIKELIHOOD_METRICS, *SEPARATING_METRICS)
+    of_reference = metric.partition("@")[0] in (*LIKELIHOOD_METRICS, *SEPARATING_METRICS)
     first: dict[tuple[str, str], str] = {}
     for prompt_id in stratum.prompt_ids:
         prompt = subjects[prompt_id].prompt
