@@ -11,11 +11,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from scipy.stats import t as student
 
 from rote.scoring import outcomes, overlap
 from rote.statistics import intervals as estimation
 from rote.statistics import pairs
 from rote.statistics.intervals import (
+    Interval,
     clopper_pearson,
     effective_sample_size,
     exact_rate,
@@ -390,3 +392,77 @@ def test_percentiles_are_expanded_by_students_t_and_the_square_root() -> None:
     ratios = np.linspace(0, 1, 100_001)
     tail = NormalDist().cdf(-math.sqrt(5 / 4) * 2.7764451)
     assert estimation._expanded_percentiles(ratios, 5, 0.95) == pytest.approx((tail, 1 - tail), abs=1e-6)
+
+
+def test_the_size_of_an_interval_is_that_of_the_two_t_quantiles() -> None:
+    """Ten clusters of three: by the analysis of variance written out, then Korn and Graubard's ratio of quantiles."""
+    rng = np.random.default_rng(4)
+    values = (np.repeat(rng.normal(size=10), 3) + rng.normal(size=30)).tolist()
+    clusters = [str(cluster) for cluster in range(10) for _ in range(3)]
+    table = np.array(values).reshape(10, 3)
+    between = 3 * float(np.square(table.mean(1) - table.mean()).sum()) / 9
+    within = float(np.square(table - table.mean(1, keepdims=True)).sum()) / 20
+    likeness = (between - within) / (between + 2 * within)
+    assert 0.05 < likeness < 0.95
+    assert estimation.intraclass_correlation(values, clusters) == pytest.approx(likeness)
+    freedom = 30 / (1 + likeness * 2) - 1
+    for confidence in (0.8, 0.95):
+        quantile = (1 + confidence) / 2
+        shrunk = student.ppf(quantile, 29) / student.ppf(quantile, freedom)
+        expected = 30 / (1 + likeness * 2) * shrunk**2
+        assert estimation.interval_size(values, clusters, confidence) == pytest.approx(expected)
+    assert estimation.interval_size(values, list(map(str, range(30))), 0.95) == 30.0
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_the_ends_of_a_median_are_the_values_at_wilsons_bounds(confidence: float) -> None:
+    values = [float(value) for value in range(1, 42)]
+    found = estimation.median(values, list(map(str, range(41))), confidence=confidence)
+    bounds = estimation.wilson_bounds(0.5, 41, confidence=confidence)
+    assert (found.value, found.low, found.high) == (21.0, math.ceil(41 * bounds.low), math.ceil(41 * bounds.high))
+    assert found.method == "Woodruff, clustered by duplicate group"
+
+
+def test_a_median_of_ties_counts_those_at_it() -> None:
+    values, clusters = [0.0] * 5 + [1.0] * 20 + [2.0] * 5, [str(number // 3) for number in range(30)]
+    found = estimation.median(values, clusters)
+    size = estimation.interval_size([float(value <= 1.0) for value in values], clusters, 0.95)
+    bounds = estimation.wilson_bounds(0.5, size, confidence=0.95)
+    places = [math.ceil(end * 30) - 1 for end in (bounds.low, bounds.high)]
+    assert (found.low, found.high) == tuple(sorted(values)[place] for place in places)
+
+
+def test_a_geometric_mean_is_the_mean_of_logarithms_within_the_same_ends() -> None:
+    rng = np.random.default_rng(5)
+    values, clusters = np.exp(rng.normal(size=40)).tolist(), list(map(str, range(40)))
+    for confidence in (0.8, 0.95):
+        found = estimation.geometric_mean(values, clusters, confidence=confidence)
+        logs = estimation.mean([math.log(value) for value in values], clusters, confidence=confidence)
+        ends = [math.exp(end) for end in (logs.value, logs.low, logs.high)]  # type: ignore[arg-type]
+        assert [found.value, found.low, found.high] == pytest.approx(ends)
+    still = estimation.geometric_mean([2.0] * 40, clusters, least=1.0, most=8.0)
+    share = estimation.wilson_bounds(0.0, 40, confidence=0.95).high
+    assert still.low == pytest.approx(2.0 * 0.5**share)
+    assert still.high == pytest.approx(2.0 * 4.0**share)
+    unbounded = estimation.geometric_mean([2.0] * 40, clusters)
+    assert (unbounded.low, unbounded.high) == (pytest.approx(2.0), pytest.approx(2.0))
+
+
+def test_no_variation_is_widened_by_what_wilson_still_allows() -> None:
+    clusters = [str(number // 2) for number in range(40)]
+    found = estimation.mean([0.25] * 40, clusters, least=0.0, most=1.0, confidence=0.9)
+    share = estimation.wilson_bounds(0.0, 20, confidence=0.9).high
+    assert (found.low, found.high) == (pytest.approx(0.25 * (1 - share)), pytest.approx(0.25 + share * 0.75))
+    assert found.method == "no variation seen; Wilson's allowance for unseen duplicate groups"
+
+
+def test_a_sentence_of_one_record_is_in_the_singular() -> None:
+    assert "1 independent record," in estimation.power_sentence(1)
+    assert "2 independent records" in estimation.power_sentence(2)
+    assert estimation.power_sentence(50, 0.99) != estimation.power_sentence(50, 0.95)
+    assert estimation.power_sentence(0) == "With no record, no rate can be shown."
+
+
+@pytest.mark.parametrize(("found", "method"), [(wilson(0, 0), "Wilson"), (clopper_pearson(0, 0), "Clopper-Pearson")])
+def test_nothing_measured_is_refused_by_its_method(found: Interval, method: str) -> None:
+    assert (found.value, found.method, found.reason) == (None, method, "no subject was measured")

@@ -16,7 +16,7 @@ from rote.statistics.operating_points import (
     tpr_difference,
     tpr_difference_p_value,
 )
-from rote.statistics.power import attack_power_sentence, smallest_detectable_tpr
+from rote.statistics.power import attack_power_sentence, smallest_detectable_auc, smallest_detectable_tpr
 from rote.statistics.separation import Side, Sides, auc, auc_difference_p_value, identified_share
 
 RNG = np.random.default_rng(3)
@@ -143,3 +143,12 @@ def test_the_least_share_that_can_be_detected_is_the_first_whose_interval_lies_o
     assert smallest_detectable_tpr(1, 10_000, 0.01) == 1.0, "one member: found or not"
     assert smallest_detectable_tpr(3, 4, 0.5) is None
     assert attack_power_sentence(200, 200) != attack_power_sentence(200, 200, 0.8)
+
+
+def test_the_least_area_by_hand() -> None:
+    """z of 95 % and of 80 %, times the spread of the Mann-Whitney statistic without separation."""
+    spread = math.sqrt((40 + 25 + 1) / (12 * 40 * 25))
+    assert smallest_detectable_auc(40, 25) == pytest.approx(0.5 + (1.6448536 + 0.8416212) * spread, abs=1e-6)
+    assert smallest_detectable_auc(2, 2) == 1.0
+    with pytest.raises(ValueError, match="Expected at least one on each side, got 0 and 5"):
+        smallest_detectable_auc(0, 5)
