@@ -396,7 +396,7 @@ def toy_metric(**changes: object) -> rote.Metric:
 
 
 def test_a_metric_of_ones_own_has_the_controls_and_intervals_of_rotes(audited: rote.Run) -> None:
-    found = {(item.model, item.split): item for item in audited.measure(toy_metric(), first_words)}
+    found = {(item.model, item.split): item for item in rote.Run(audited.folder).measure(toy_metric(), first_words)}
     members = found["tuned", "member"]
     assert (members.metric, members.events, members.n) == ("first_words", 8, 8)
     assert members.low is not None
@@ -419,10 +419,12 @@ def test_a_metric_of_ones_own_has_the_controls_and_intervals_of_rotes(audited: r
 )
 def test_a_metric_of_ones_own_keeps_its_word(audited: rote.Run, changes, score, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        audited.measure(toy_metric(**changes), score)
+        rote.Run(audited.folder).measure(toy_metric(**changes), score)
 
 
 def test_a_metric_that_measures_nothing_says_so(audited: rote.Run) -> None:
-    found = {(e.model, e.split): e for e in audited.measure(toy_metric(), lambda *_: None)}["tuned", "member"]
+    found = {(e.model, e.split): e for e in rote.Run(audited.folder).measure(toy_metric(), lambda *_: None)}[
+        "tuned", "member"
+    ]
     assert (found.value, found.n, found.n_missing) == (None, 0, 8)
     assert "not measurable, says the metric (8 of 8)" in str(found.reason)

@@ -115,10 +115,15 @@ def test_what_is_written_for_other_trainers_is_read_as_they_read_it(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"messages": CHAT}) + "\n")
     config = AuditConfig(corpus=CorpusConfig(members=str(tmp_path / "a.jsonl"), canaries=10))
     run = Run(tmp_path / "run")
-    keep(config, run, read_corpus(config.corpus, tokenizer=cast(ChatTokenizer, tokenizer)))
+    reader = cast(ChatTokenizer, tokenizer)
+    keep(config, run, read_corpus(config.corpus, tokenizer=reader), reader)
     rows = [json.loads(line) for line in (tmp_path / "run" / TRAINING_DATA).read_text().splitlines()]
-    assert {tuple(row) for row in rows} == {("prompt", "completion")}
-    assert not any(example.is_rendered for example in read(tmp_path / "b.jsonl", tokenizer, *rows))
+    assert {tuple(row) for row in rows} == {("messages",)}, "a chat stays a chat, and its canaries are chats"
+    again = read(tmp_path / "b.jsonl", tokenizer, *rows)
+    assert len(rows) > 1
+    assert all(example.is_rendered for example in again)
+    [chat] = read(tmp_path / "a.jsonl", tokenizer, {"messages": CHAT})
+    assert chat.text in {example.text for example in again}
 
 
 @ALL_WAYS

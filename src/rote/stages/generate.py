@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 def generate(config: AuditConfig, run: Run) -> int:
     """Stage 3: cuts prompts, tries the models, lets them continue the prompts, and scores the true continuations."""
+    from rote.passes.schemes import parse_schemes
+
+    parse_schemes(config.scoring.schemes)  # a wrong one is refused before anything is run
     config, cutting = make_prompts(config, run)
     prompts = cutting.prompts
     if not prompts:
