@@ -1,13 +1,14 @@
 """Models in memory: measured as their caller holds them, or refused; and never changed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import peft
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from transformers import PreTrainedModel
 
 from fakes import byte_tokenizer, tiny_decoder, tiny_encoder_decoder
@@ -74,6 +75,15 @@ MODELS: dict[str, Callable[[], torch.nn.Module]] = {
 }
 
 
+@pytest.fixture
+def fresh_accelerator() -> Iterator[None]:
+    """Accelerate keeps one number format for a process: other tests train in theirs."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("fresh_accelerator")
 @pytest.mark.parametrize("make", [decoder, adapted])
 def test_what_a_trainer_left_in_mixed_precision_is_written_and_stays_as_it_is(
     make: Callable[[], torch.nn.Module], tmp_path: Path
