@@ -1,11 +1,12 @@
 """Two texts aligned without a model or a run."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 import rote
-from rote.alignment import PRESETS, align
+from rote.alignment import CORRECTED, PRESETS, align
 from rote.alignment.two_texts import TextMatch
 from rote.errors import ConfigError, DataError
 from rote.records import Match
@@ -86,3 +87,10 @@ def test_a_match_of_a_run_shows_its_places() -> None:
     html = plain._repr_html_()
     assert "characters 11 to 111" in html
     assert "similarity 1.00" in html
+
+
+def test_a_preset_with_thresholds_of_ones_own_is_used_as_it_is() -> None:
+    text = "The swollen river carried broken timber past the abandoned mill at noon."
+    longer = replace(CORRECTED, min_passage_chars=500, verbatim_min_chars=500)
+    assert [match.kind for match in rote.align(text, text, preset=CORRECTED)] == ["verbatim"]
+    assert rote.align(text, text, preset=longer) == []

@@ -35,12 +35,13 @@ class Aligner:
         return self.judge.language
 
 
-def make_aligner(config: AlignmentConfig, *, model: ModelConfig | None = None) -> Aligner:
+def make_aligner(config: AlignmentConfig, *, model: ModelConfig | None = None, preset: Preset | None = None) -> Aligner:
     """The aligner for these settings; loads the paraphrase model and the spaCy pipeline where they are named.
 
     Args:
         config: preset, models, language.
         model: names the device that a paraphrase model runs on.
+        preset: in place of the one that the settings name.
 
     Raises:
         ConfigError: the language is no ISO 639-1 code.
@@ -51,7 +52,7 @@ def make_aligner(config: AlignmentConfig, *, model: ModelConfig | None = None) -
     device = (model or ModelConfig()).device
     named = config.paraphrase_model
     judge = Judge(
-        preset=PRESETS[config.preset],
+        preset=preset or PRESETS[config.preset],
         language=language,
         classifier=load_classifier(named, device=device) if named else LexicalClassifier(language),
         find_entities=spacy_entities(config.spacy_model) if config.spacy_model else rule_entities(language),

@@ -58,7 +58,7 @@ def align_texts(
     Args:
         text: the text that is looked at.
         other: the text that it may repeat.
-        preset: "corrected", or "pan2015", "zeng2024", "udsa2026" as published.
+        preset: "corrected", or "pan2015", "zeng2024", "udsa2026" as published; or a `rote.alignment.Preset` with thresholds of your own.
         language: of both, as an ISO 639-1 code.
 
     Returns:
@@ -72,7 +72,7 @@ def align_texts(
     for name, given in (("text", text), ("other", other)):
         if not isinstance(given, str):
             raise DataError(f"{name}: expected a str, found {type(given).__name__} {shortened(given)}")
-    aligner = make_aligner(AlignmentConfig(preset=preset_of(preset).name, language=language))
+    aligner = make_aligner(AlignmentConfig(language=language), preset=preset_of(preset))
     ids = content_id(text), content_id(other)
     generation, prompt = Generation(ids[0], "", "", "", "", 0, text), Prompt("", "", "", "")
     found = find_matches(generation, prompt, [(Candidate(*ids, rank=1, score=0.0), other)], aligner)
