@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components import as_sets
 from rote.config import CorpusConfig
 from rote.corpus import Corpus, read_corpus, split
 from rote.corpus.near_duplicates import Components, join_near_duplicates, shingles_of
@@ -32,13 +33,6 @@ def components_of(texts: list[str], threshold: float) -> set[frozenset[int]]:
     components = Components(len(texts))
     join_near_duplicates(texts.__getitem__, components, threshold=threshold)
     return as_sets(components, len(texts))
-
-
-def as_sets(components: Components, n: int) -> set[frozenset[int]]:
-    sets: dict[int, set[int]] = defaultdict(set)
-    for i in range(n):
-        sets[components.find(i)].add(i)
-    return {frozenset(items) for items in sets.values()}
 
 
 def naive_components(texts: list[str], threshold: float) -> set[frozenset[int]]:

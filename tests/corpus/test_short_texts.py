@@ -3,7 +3,6 @@
 import json
 import random
 import time
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
+from components import as_sets
 from rote.config import CorpusConfig
 from rote.corpus import read_corpus
 from rote.corpus.near_duplicates import Components, plain_words
@@ -25,13 +25,6 @@ def sets_of(texts: list[str], *, most: int | None = None, threshold: float = 0.8
     most = most_sharing(len(texts)) if most is None else most
     join_variants(texts.__getitem__, components, most=most, threshold=threshold)
     return as_sets(components, len(texts))
-
-
-def as_sets(components: Components, n: int) -> set[frozenset[int]]:
-    sets: dict[int, set[int]] = defaultdict(set)
-    for i in range(n):
-        sets[components.find(i)].add(i)
-    return {frozenset(items) for items in sets.values()}
 
 
 def naive_sets(texts: list[str], threshold: float) -> set[frozenset[int]]:

@@ -16,3 +16,8 @@ def visible(text: str) -> str:
     need. The result can be encoded in UTF-8 and does nothing but be read.
     """
     return _OBEYED.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text.replace("\r\n", "\n"))
+
+
+def more(count: int) -> str:
+    """The words that stand in place of `count` characters."""
+    return f" … {count:,} more character{'' if count == 1 else 's'} … "

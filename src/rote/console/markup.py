@@ -6,7 +6,7 @@ A notebook puts such a piece into its own page: a style sheet here would change 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from rote.console.escaping import visible
+from rote.console.escaping import more, visible
 
 BOX = "max-width:76rem;font-size:13px;line-height:1.5"
 CELL = "text-align:left;vertical-align:top;padding:2px 14px 2px 0;white-space:normal"
@@ -90,7 +90,7 @@ def marked(content: str, title: str) -> str:
 
 def left_out(count: int) -> str:
     """The words in place of so many characters; "" for none."""
-    return element("span", f" … {count:,} more characters … ", style=SOFT) if count else ""
+    return element("span", more(count), style=SOFT) if count else ""
 
 
 def _lines(content: str) -> str:

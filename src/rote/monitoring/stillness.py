@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rote.models.loaded import own_random_numbers
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -46,15 +48,10 @@ def _settings(model: "nn.Module") -> list[tuple[object, dict[str, object]]]:
 
 @contextmanager
 def _same_randomness() -> Iterator[None]:
-    import torch
-
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(cpu)
-        if devices:
-            torch.cuda.set_rng_state_all(devices)
+    python, numpy = random.getstate(), np.random.get_state()
+    with own_random_numbers():
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

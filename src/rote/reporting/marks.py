@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from rote.console.escaping import visible
+from rote.console.escaping import more, visible
 from rote.records import Span
 
 _LEAST_OMITTED = 100
@@ -27,11 +27,6 @@ def one_line(text: str, limit: int) -> str:
     head = " ".join(text[: 4 * limit].split())[:limit]
     rest = len(text) - len(text[: 4 * limit]) or max(0, len(" ".join(text[: 4 * limit].split())) - limit)
     return visible(head) + (more(rest) if rest else "")
-
-
-def more(count: int) -> str:
-    """The words that stand in place of `count` characters."""
-    return f" … {count:,} more character{'' if count == 1 else 's'} … "
 
 
 def cut(text: str, spans: Sequence[Span]) -> list[Piece]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rote.config import to_toml
-from rote.console.escaping import visible
+from rote.console.escaping import more, visible
 from rote.generation import decoding_label
 from rote.records import KINDS, Match, Span, to_row
 from rote.reporting import figures, marks, names
@@ -153,7 +153,7 @@ def _chunks(text: str, spans: Sequence[Span], source: TrainingText) -> tuple[Chu
 
 
 def _omitted(piece: marks.Piece) -> str:
-    return marks.more(piece.omitted) if piece.omitted else ""
+    return more(piece.omitted) if piece.omitted else ""
 
 
 def _chunk(piece: marks.Piece, source: TrainingText) -> Chunk:

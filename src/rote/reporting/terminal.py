@@ -11,7 +11,7 @@ from io import StringIO
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from rote.console.escaping import visible
+from rote.console.escaping import more, visible
 from rote.errors import RoteError
 from rote.records import KINDS, NOTHING, Condition, Generation, Kind, Match, Score, Span
 from rote.rendering.judging import judgement_of
@@ -332,7 +332,7 @@ def _passage(text: str, spans: Sequence[Span], matches: Sequence[Match]) -> "Tex
         shown.append("".join(f"⟦{index + 1} " for index in sorted(inside - before)), "bold")
         worst = min((matches[index].kind for index in inside), key=KINDS.index, default=None)
         shown.append(visible(piece.text), STYLES[worst] if worst else "dim" if piece.marks else None)
-        shown.append(marks.more(piece.omitted) if piece.omitted else "", "dim italic")
+        shown.append(more(piece.omitted) if piece.omitted else "", "dim italic")
         before = inside
     return shown.append("⟧" * len(before), "bold")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rote.records import KINDS, NOTHING, Condition, Estimate, Kind, Trial
-from rote.statistics import intervals as estimation
+from rote.statistics import intervals
 from rote.statistics.intervals import Interval
 
 TITLES: dict[Condition, str] = {
@@ -67,7 +67,7 @@ def detector_rows(trials: Iterable[Trial], groups: Mapping[str, str], *, confide
         confidence: level of every interval.
 
     Returns:
-        Estimates are refused, with the reason, where fewer records than `estimation.too_few` asks for could be tried.
+        Estimates are refused, with the reason, where fewer records than `intervals.too_few` asks for could be tried.
     """
     by_condition: dict[Condition, list[Trial]] = {condition: [] for condition in TITLES}
     for trial in trials:
@@ -81,7 +81,7 @@ def _row(condition: Condition, trials: Sequence[Trial], groups: Mapping[str, str
     clusters = [groups.get(trial.example_id, trial.example_id) for trial in trials]
     outcomes = {"right_kind": list(map(is_right, trials)), "found": [trial.kind is not None for trial in trials]}
     rates = [
-        _estimate(name, condition, estimation.rate(found, clusters, confidence=confidence), len(trials), sum(found))
+        _estimate(name, condition, intervals.rate(found, clusters, confidence=confidence), len(trials), sum(found))
         for name, found in outcomes.items()
     ]
     hits = [float(trial.found_chars) for trial in trials]
@@ -93,7 +93,7 @@ def _row(condition: Condition, trials: Sequence[Trial], groups: Mapping[str, str
         _estimate(
             name,
             condition,
-            estimation.ratio(hits, chars, clusters, confidence=confidence, least=0.0, most=1.0),
+            intervals.ratio(hits, chars, clusters, confidence=confidence, least=0.0, most=1.0),
             len(trials),
         )
         for name, chars in lengths.items()

@@ -31,8 +31,7 @@ from rote.scoring.columns import (
 from rote.scoring.metrics import METRICS, PAIRED_METRICS, Metric, metric_of
 from rote.scoring.outcomes import MIN_CHARS
 from rote.scoring.strata import ORIGINS, Stratum, counted_once, strata_of
-from rote.statistics import intervals as estimation
-from rote.statistics import pairs
+from rote.statistics import intervals, pairs
 from rote.statistics.intervals import Interval
 
 MODELS = ("tuned", "base", "true-suffix", "shuffled")
@@ -199,14 +198,14 @@ def _interval(
     values = [column.scores[prompt_id].value or 0.0 for prompt_id in measured]
     clusters = [subjects[prompt_id].group for prompt_id in measured]
     if metric.estimator == "rate":
-        return estimation.rate([value == 1.0 for value in values], clusters, confidence=confidence)
+        return intervals.rate([value == 1.0 for value in values], clusters, confidence=confidence)
     if metric.estimator == "median":
-        return estimation.median(values, clusters, confidence=confidence)
+        return intervals.median(values, clusters, confidence=confidence)
     if metric.estimator == "geometric mean":
-        return estimation.geometric_mean(values, clusters, confidence=confidence, least=metric.low, most=metric.high)
+        return intervals.geometric_mean(values, clusters, confidence=confidence, least=metric.low, most=metric.high)
     weights = [column.weights[prompt_id] if column.weights else 1.0 for prompt_id in measured]
     totals = [value * weight for value, weight in zip(values, weights, strict=True)]
-    return estimation.ratio(totals, weights, clusters, confidence=confidence, least=metric.low, most=metric.high)
+    return intervals.ratio(totals, weights, clusters, confidence=confidence, least=metric.low, most=metric.high)
 
 
 def _compared(

@@ -8,7 +8,7 @@ from statistics import median
 
 from rote.records import Estimate, Example, Generation, Prompt, Score
 from rote.scoring.metrics.definition import Metric
-from rote.statistics import intervals as estimation
+from rote.statistics import intervals
 from rote.statistics.intervals import Interval
 
 STRATUM = "minus=non-members"
@@ -52,13 +52,13 @@ def excess(
     if not ours.values:
         return Interval(None, None, None, method, "no members and non-members of like length")
     if is_rate:
-        first = estimation.rate([value == 1 for value in ours.values], ours.clusters, confidence=confidence)
+        first = intervals.rate([value == 1 for value in ours.values], ours.clusters, confidence=confidence)
     else:
-        first = estimation.mean(ours.values, ours.clusters, confidence=confidence, least=0, most=most)
+        first = intervals.mean(ours.values, ours.clusters, confidence=confidence, least=0, most=most)
     share, size = Counter(ours.levels), Counter(theirs.levels)
     weights = [share[level] / size[level] for level in theirs.levels]
     tops = [value * weight for value, weight in zip(theirs.values, weights, strict=True)]
-    second = estimation.ratio(tops, weights, theirs.clusters, confidence=confidence, least=0, most=most)
+    second = intervals.ratio(tops, weights, theirs.clusters, confidence=confidence, least=0, most=most)
     reason = first.reason or (f"non-members: {second.reason}" if second.reason else None)
     if reason:
         return Interval(None, None, None, method, reason)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from rote.personal_data.finding import BEFORE_CHARS, Finder, telling_parts
 from rote.personal_data.recognized import Key, Recognized, Recognizer
 from rote.records import Estimate, Example, Generation, PersonalDatum, PersonalItem, Prompt, Score, Source, Span, Split
-from rote.statistics import intervals as estimation
+from rote.statistics import intervals
 from rote.statistics.intervals import Interval
 
 SPLITS: tuple[Split, ...] = ("member", "non-member")
@@ -146,7 +146,7 @@ def _refused(inputs: LeakInputs, recognizer: Recognizer, leaking: Collection[str
     models = dict.fromkeys(generation.model for generation in inputs.generations)
     ceiling = written["true-suffix"] if "true-suffix" in models else _hiding(inputs, recognizer, members.values())
     groups = {inputs.examples[members[prompt_id].example_id].group for prompt_id in ceiling}
-    if estimation.too_few(len(groups), confidence) is None:
+    if intervals.too_few(len(groups), confidence) is None:
         return {}
     share = f"{len(ceiling)} of {len(members)} records ({100 * len(ceiling) / max(1, len(members)):.1f} %)"
     reason = (
@@ -232,12 +232,12 @@ def _of_model(
     def share(metric: str, of: Sequence[_Subject], keys: set[Key]) -> Estimate:
         kept = [subject for subject in of if subject.key[0] in types]
         outcomes = [subject.key in keys for subject in kept]
-        interval = estimation.rate(outcomes, [subject.group for subject in kept], confidence=confidence)
+        interval = intervals.rate(outcomes, [subject.group for subject in kept], confidence=confidence)
         if not kept:
             interval = replace(interval, reason="no personal data to look for")
         elif ceiling is not None and interval.value is not None:
             within = [subject for subject in kept if subject.key in ceiling]
-            if sum(outcomes) <= len(within) and estimation.too_few(len({one.group for one in within}), confidence):
+            if sum(outcomes) <= len(within) and intervals.too_few(len({one.group for one in within}), confidence):
                 reason = f"perfect memory would bring out only {len(within)} of {len(kept)} within the new tokens"
                 interval = Interval(None, None, None, interval.method, reason)
         return row(metric, interval, len(kept), sum(outcomes))
@@ -247,7 +247,7 @@ def _of_model(
         written = _written(inputs, model, split, types)
         if written:
             hits, totals, groups = zip(*written, strict=True)
-            interval = estimation.ratio(hits, totals, groups, confidence=confidence, least=0, most=1)
+            interval = intervals.ratio(hits, totals, groups, confidence=confidence, least=0, most=1)
             yield row("pii_precision", interval, len(written))
         if stratum == "all" or any(subject.key[0] in types for subject in subjects):
             yield share("pii_recall", subjects, emitted)

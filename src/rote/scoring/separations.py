@@ -11,8 +11,7 @@ from rote.scoring.membership_scores import BLIND
 from rote.scoring.metrics import METRICS, SEPARATING_METRICS, metric_of
 from rote.scoring.metrics.definition import LESS
 from rote.scoring.strata import ORIGINS, Stratum, counted_once, strata_of
-from rote.statistics import operating_points
-from rote.statistics import separation as attacks
+from rote.statistics import operating_points, separation
 from rote.statistics.dataset_inference import HALVINGS, dataset_inference, too_few_groups
 from rote.statistics.intervals import Interval
 from rote.statistics.separation import FALSE_DISCOVERY_RATE, FALSE_POSITIVE_RATES, Roc, Side, Sides
@@ -124,7 +123,7 @@ def separate_difference(
         return found
     for metric in [name for name in METRICS if name in one and name in other]:
         pair = _shared_sides(one[metric], other[metric], everyone, subjects)
-        area = attacks.auc_difference(*pair, confidence=confidence)
+        area = separation.auc_difference(*pair, confidence=confidence)
         found.append(_separation(one[metric], "auc_difference", area, pair[0]))
         for fpr in FALSE_POSITIVE_RATES:
             gained = operating_points.tpr_difference(*pair, fpr, confidence=confidence)
@@ -163,18 +162,18 @@ def _of_all(
 ) -> Iterator[Separation]:
     """Every statistic of one score over all records, in the order of `STATISTICS` (Holm's correction comes later)."""
     sides = _sides(column, everyone, subjects)
-    area = attacks.auc(sides, confidence=confidence)
+    area = separation.auc(sides, confidence=confidence)
     yield _separation(column, "auc", area, sides)
     for fpr in FALSE_POSITIVE_RATES:
         for name, rate in _RATES.items():
             yield _separation(column, f"{name}@{fpr:g}", rate(sides, fpr, confidence=confidence), sides)
-    chance = None if area.reason else attacks.auc_p_value(sides, seed=seed)
+    chance = None if area.reason else separation.auc_p_value(sides, seed=seed)
     yield _separation(column, "p_value", Interval(chance, None, None, _PERMUTED, area.reason), sides)
     if column.model != "tuned":
         return
     if base is not None:
         yield from _over_base(column, base, everyone, subjects, confidence, seed)
-    yield _separation(column, IDENTIFIED, attacks.identified_share(sides, confidence=confidence), sides)
+    yield _separation(column, IDENTIFIED, separation.identified_share(sides, confidence=confidence), sides)
 
 
 def _over_base(
@@ -182,9 +181,9 @@ def _over_base(
 ) -> Iterator[Separation]:
     """How much better the score separates under the tuned model than under the base model, on the records that both have."""
     first, second = _shared_sides(column, base, everyone, subjects)
-    difference = attacks.auc_difference(first, second, confidence=confidence)
+    difference = separation.auc_difference(first, second, confidence=confidence)
     yield _separation(column, "auc_over_base", difference, first)
-    chance = None if difference.reason else attacks.auc_difference_p_value(first, second, seed=seed)
+    chance = None if difference.reason else separation.auc_difference_p_value(first, second, seed=seed)
     method = "exchange of the two models within duplicate groups, one-sided"
     yield _separation(column, "p_value_over_base", Interval(chance, None, None, method, difference.reason), first)
     for fpr in FALSE_POSITIVE_RATES:
@@ -199,7 +198,7 @@ def _over_base(
 
 def _area(column: Column, pair: _Pair, subjects: Mapping[str, Subject], confidence: float) -> Separation:
     sides = _sides(column, pair, subjects)
-    return _separation(column, "auc", attacks.auc(sides, confidence=confidence), sides, stratum=pair.name)
+    return _separation(column, "auc", separation.auc(sides, confidence=confidence), sides, stratum=pair.name)
 
 
 def _corrected(found: Iterable[Separation]) -> Iterator[Separation]:
@@ -291,7 +290,7 @@ def _curve(column: Column, sides: Sides) -> Curve | None:
     """The corners of the ROC; None where a side has no score."""
     if not len(sides.members.values) or not len(sides.nonmembers.values):
         return None
-    found = attacks.roc(sides)
+    found = separation.roc(sides)
     kept = _corners(found)
     return Curve(
         metric=column.metric,

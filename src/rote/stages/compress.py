@@ -108,7 +108,7 @@ def _sentence(item: Compression) -> str:
 
 def _estimates(run: Run, confidence: float) -> list[Estimate]:
     """How many of the texts come out of a shorter prompt, by model and split."""
-    from rote.statistics import intervals as estimation
+    from rote.statistics import intervals
 
     examples = {example.id: example for example in run.read(runs.EXAMPLES, Example)}
     rows: dict[tuple[str, Split], list[Compression]] = {}
@@ -118,7 +118,7 @@ def _estimates(run: Run, confidence: float) -> list[Estimate]:
     for (model, split), items in rows.items():
         outcomes = [item.prompt_tokens is not None for item in items]
         groups = [examples[item.example_id].group for item in items]
-        rate = estimation.rate(outcomes, groups, confidence=confidence)
+        rate = intervals.rate(outcomes, groups, confidence=confidence)
         row = Estimate(
             METRIC, model, split, "all", rate.value, rate.low, rate.high, len(items), 0, rate.method, sum(outcomes),
             rate.reason,

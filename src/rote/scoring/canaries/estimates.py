@@ -13,9 +13,7 @@ import numpy as np
 from rote.records import Canary, Estimate, Exposure, PrivacyBound, Separation, Split
 from rote.scoring.canaries.ranking import exposure
 from rote.scoring.metrics import METRICS
-from rote.statistics import intervals as estimation
-from rote.statistics import operating_points
-from rote.statistics import separation as attacks
+from rote.statistics import intervals, operating_points, separation
 from rote.statistics.intervals import Interval
 from rote.statistics.privacy import GUESS_SHARES, clopper_pearson_epsilon, one_run_epsilon
 from rote.statistics.separation import Side, Sides
@@ -158,9 +156,9 @@ def _estimated(
     if not measured:
         found = Interval(None, None, None, "none", column.reason or "no canary was measured")
     elif is_rate:
-        found = estimation.rate([value == 1.0 for value in values], measured, confidence=confidence)
+        found = intervals.rate([value == 1.0 for value in values], measured, confidence=confidence)
     else:
-        found = estimation.mean(values, measured, confidence=confidence, least=metric.low, most=column.most)
+        found = intervals.mean(values, measured, confidence=confidence, least=metric.low, most=column.most)
     yield Estimate(
         metric=column.metric,
         model=column.model,
@@ -183,7 +181,7 @@ def _separations(
     """How well the gain tells the planted canaries of a stratum from all held-out ones."""
     sides = Sides(_side(gain, planted), _side(gain, held_out))
     found = {
-        "auc": attacks.auc(sides, confidence=confidence),
+        "auc": separation.auc(sides, confidence=confidence),
         f"tpr@{CHANCE:g}": operating_points.tpr_at_fpr(sides, CHANCE, confidence=confidence),
         f"passed@{CHANCE:g}": operating_points.passed(sides, CHANCE, confidence=confidence),
         f"fpr@{CHANCE:g}": operating_points.fpr_of_threshold(sides, CHANCE, confidence=confidence),
